@@ -1,0 +1,1 @@
+"""Pixel algorithms as pure functions on arrays."""

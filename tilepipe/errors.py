@@ -1,0 +1,85 @@
+"""Every error tilepipe raises on purpose.
+
+    TilepipeError
+      RecipeError     the recipe, or a value given beside it, is wrong
+      ProcessError    the user's function cannot be loaded, or asks for what is not there
+      InputError      an input cannot be read (tried again: may be a passing fault)
+      OutputError     an output cannot be written, or does not fit what is there
+      StorageError    bytes cannot be had or kept (tried again: may be a passing fault)
+      PlanError       the selection asks for what cannot be made
+      JournalError    what was made before was made by another recipe, process, or run
+      WorkerLost      a worker ended while it held a task
+      RunFailed       some tiles failed; carries how many and the first reasons
+
+A message says what was asked, what was found, and what to do about it.
+"""
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+__all__ = [
+    "InputError",
+    "JournalError",
+    "OutputError",
+    "PlanError",
+    "ProcessError",
+    "RecipeError",
+    "RunFailed",
+    "StorageError",
+    "TilepipeError",
+    "WorkerLost",
+    "nearest",
+]
+
+
+class TilepipeError(Exception):
+    """The root of the tree; catch it to catch whatever tilepipe raises on purpose."""
+
+
+class RecipeError(TilepipeError):
+    """The recipe, an option of the command line or an environment variable is wrong."""
+
+
+class ProcessError(TilepipeError):
+    """The user's function cannot be loaded, cannot be called with this recipe, or returned what does not fit."""
+
+
+class InputError(TilepipeError):
+    """An input cannot be opened or read."""
+
+
+class OutputError(TilepipeError):
+    """An output cannot be written, or is not what the recipe describes."""
+
+
+class StorageError(TilepipeError):
+    """Bytes cannot be had or kept."""
+
+
+class PlanError(TilepipeError):
+    """The selection asks for tiles that cannot be made."""
+
+
+class JournalError(TilepipeError):
+    """The output was made by another recipe, process or inputs, or another run holds it."""
+
+
+class WorkerLost(TilepipeError):
+    """A worker ended (killed, crashed, out of memory) while it held a task."""
+
+
+class RunFailed(TilepipeError):
+    """The run ended with failed tiles."""
+
+    def __init__(self, failed: int, reasons: Sequence[str]) -> None:
+        shown = "\n".join(reasons)
+        super().__init__(f"{failed} tile{'s' if failed != 1 else ''} failed:\n{shown}")
+        self.failed = failed
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown word: the closest known one, then all of them."""
+    names = sorted(known)
+    close = get_close_matches(word, names, n=1, cutoff=0.6)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}known: {', '.join(names) or 'none'}"

@@ -1,0 +1,1 @@
+"""Where tasks run: one module a kind of executor."""

@@ -1,0 +1,1 @@
+"""Where things lie: grids, pyramids, rasters, and how pixels move between them."""

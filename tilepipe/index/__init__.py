@@ -1,0 +1,1 @@
+"""Files that tell others what an output holds: one module a kind."""

@@ -1,0 +1,1 @@
+"""What a process reads: one module a kind of input."""
