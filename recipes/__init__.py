@@ -1,0 +1,1 @@
+"""Recipes to run as they are, and to copy."""
