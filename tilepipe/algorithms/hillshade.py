@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from tilepipe.algorithms.neighbourhood import Floats, Gradient, Kernel, from_falls, per_unit
+from tilepipe.algorithms.neighbourhood import Falls, Floats, Gradient, Kernel, from_falls, per_unit
 from tilepipe.errors import ProcessError, nearest
 from tilepipe.geo.raster import Masked
 
@@ -88,12 +88,13 @@ def hillshade(
 def _regular(sun: Sun) -> Kernel:
     to_east, to_north = (254 * sun.level * sun.slope * part for part in (sun.east, sun.north))
 
-    def kernel(east: Floats, north: Floats, out: Floats, spare: Floats) -> None:
+    def kernel(falls: Falls, out: Floats, spare: Floats) -> None:
+        east, north = falls
         np.multiply(east, to_east, out=out)
         np.multiply(north, to_north, out=spare)
         out += spare
         out += 254 * sun.up
-        out /= _secant(east, north, sun.slope)
+        out /= _secant(falls, sun.slope)
         _round(out)
 
     return kernel
@@ -102,13 +103,14 @@ def _regular(sun: Sun) -> Kernel:
 def _combined(sun: Sun) -> Kernel:
     to_east, to_north = (sun.level * sun.slope * part for part in (sun.east, sun.north))
 
-    def kernel(east: Floats, north: Floats, out: Floats, spare: Floats) -> None:
+    def kernel(falls: Falls, out: Floats, spare: Floats) -> None:
+        east, north = falls
         np.multiply(east, to_east, out=out)
         np.multiply(north, to_north, out=spare)
         out += spare
         out += sun.up
-        _steepness(east, north, sun.slope, out=spare)
-        out /= _secant(east, north, sun.slope)
+        _steepness(falls, sun.slope, out=spare)
+        out /= _secant(falls, sun.slope)
         np.minimum(out, 1.0, out=out)
         np.arccos(out, out=out)
         out *= spare
@@ -122,7 +124,8 @@ def _combined(sun: Sun) -> Kernel:
 def _multidirectional(sun: Sun) -> Kernel:
     suns = [(math.sin(math.radians(turn)), math.cos(math.radians(turn))) for turn in (225, 270, 315, 360)]
 
-    def kernel(east: Floats, north: Floats, out: Floats, spare: Floats) -> None:
+    def kernel(falls: Falls, out: Floats, spare: Floats) -> None:
+        east, north = falls
         weight = np.empty_like(out)
         out[:] = 0
         for to_east, to_north in suns:
@@ -139,21 +142,22 @@ def _multidirectional(sun: Sun) -> Kernel:
         weight += spare
         out /= weight
         np.copyto(out, 254 * sun.up, where=weight == 0)
-        out /= _secant(east, north, sun.slope)
+        out /= _secant(falls, sun.slope)
         _round(out)
 
     return kernel
 
 
 def _igor(sun: Sun) -> Kernel:
-    def kernel(east: Floats, north: Floats, out: Floats, spare: Floats) -> None:
+    def kernel(falls: Falls, out: Floats, spare: Floats) -> None:
+        east, north = falls
         toward = east * np.float32(sun.east)
         toward += north * np.float32(sun.north)
         across = east * np.float32(sun.north)
         across -= north * np.float32(sun.east)
         np.arctan2(across, toward, out=out)
         np.abs(out, out=out)
-        _steepness(east, north, sun.slope, out=spare)
+        _steepness(falls, sun.slope, out=spare)
         out *= spare
         out *= -255 * 2 / math.pi**2
         out += 254
@@ -170,8 +174,9 @@ VARIANTS: dict[str, Callable[[Sun], Kernel]] = {
 }
 
 
-def _secant(east: Floats, north: Floats, slope: float) -> Floats:
-    """One over the cosine of the ground's tilt, in place of *east*; *north* is used up too."""
+def _secant(falls: Falls, slope: float) -> Floats:
+    """One over the cosine of the ground's tilt; the falls are used up."""
+    east, north = falls
     east *= east
     north *= north
     east += north
@@ -180,9 +185,9 @@ def _secant(east: Floats, north: Floats, slope: float) -> Floats:
     return np.sqrt(east, out=east)
 
 
-def _steepness(east: Floats, north: Floats, slope: float, *, out: Floats) -> None:
+def _steepness(falls: Falls, slope: float, *, out: Floats) -> None:
     """The ground's tilt in radians, into *out*."""
-    np.hypot(east, north, out=out)
+    np.hypot(*falls, out=out)
     out *= slope
     np.arctan(out, out=out)
 

@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 from tilepipe.errors import ProcessError, nearest
 from tilepipe.geo.raster import Masked, Pixels
 
-__all__ = ["Floats", "Gradient", "Kernel", "per_unit", "from_falls"]
+__all__ = ["Falls", "Floats", "Gradient", "Kernel", "from_falls", "per_unit"]
 
 STRIP_PX = 1 << 15
 
@@ -22,8 +22,10 @@ Floats = NDArray[np.float32]
 Flags = NDArray[np.bool_]
 Gradient = Literal["horn", "zevenbergen_thorne"]
 """Whether all eight neighbours count, or only the four that share a side with the pixel."""
-Kernel = Callable[[Floats, Floats, Floats, Floats], None]
-"""`(east, north, out, spare)`, all flat and of one length: fills *out* from the falls, may overwrite the others."""
+Falls = tuple[Floats, Floats]
+"""How far the ground falls toward the east, and toward the north."""
+Kernel = Callable[[Falls, Floats, Floats], None]
+"""`(falls, out, spare)`, all flat and of one length: fills *out* from the falls, may overwrite the others."""
 
 WEIGHTS: dict[str, tuple[int, int, int]] = {"horn": (1, 2, 1), "zevenbergen_thorne": (0, 1, 0)}
 
@@ -90,7 +92,7 @@ def from_falls(
         for strip in _strips(elevation, rows, computed_edges=computed_edges):
             place = slice(strip.top, strip.top + strip.pixels.shape[0] - 2), inside
             falls = _falls(strip, spare, gradient=gradient, to_known=computed_edges)
-            np.copyto(out[place], _apply(kernel, falls, spare, strip.pixels.shape), casting="unsafe")
+            np.copyto(out[place], _apply(kernel, falls, spare=spare, shape=strip.pixels.shape), casting="unsafe")
             if strip.missing is not None:
                 void = strip.missing[1:-1, 1:-1] if computed_edges else _any_of_nine(strip.missing)
                 mask[place] = void
@@ -155,7 +157,7 @@ def _widened(top: int, pixels: Pixels, missing: Flags | None, *, goes_on: bool =
     return Strip(top, wide, holes)
 
 
-def _falls(strip: Strip, spare: Floats, *, gradient: Gradient, to_known: bool) -> tuple[Floats, Floats]:
+def _falls(strip: Strip, spare: Floats, *, gradient: Gradient, to_known: bool) -> Falls:
     """Flat falls east and north at all pixels but the first and the last of the strip's inner rows."""
     if to_known and strip.missing is not None:
         return _falls_to_known(strip, strip.missing, WEIGHTS[gradient])
@@ -176,7 +178,7 @@ def _falls(strip: Strip, spare: Floats, *, gradient: Gradient, to_known: bool) -
     return east, north
 
 
-def _falls_to_known(strip: Strip, missing: Flags, weights: tuple[int, int, int]) -> tuple[Floats, Floats]:
+def _falls_to_known(strip: Strip, missing: Flags, weights: tuple[int, int, int]) -> Falls:
     """The same, where a missing neighbour is as high as the pixel and so adds nothing to the fall."""
     pixels = strip.pixels
     rows, cols = pixels.shape[0] - 2, pixels.shape[1] - 2
@@ -192,11 +194,11 @@ def _falls_to_known(strip: Strip, missing: Flags, weights: tuple[int, int, int])
     return east, north
 
 
-def _apply(kernel: Kernel, falls: tuple[Floats, Floats], spare: Floats, shape: tuple[int, ...]) -> Floats:
+def _apply(kernel: Kernel, falls: Falls, *, spare: Floats, shape: tuple[int, ...]) -> Floats:
     """The kernel's result `(row, col)`, without the strip's outer rows and columns."""
     rows, width = shape[0] - 2, shape[1]
     result = spare[2, : rows * width]
-    kernel(*falls, result[1:-1], spare[3, : rows * width - 2])
+    kernel(falls, result[1:-1], spare[3, : rows * width - 2])
     return result.reshape(rows, width)[:, 1:-1]
 
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from tilepipe.algorithms.neighbourhood import Floats, Gradient, from_falls, per_unit
+from tilepipe.algorithms.neighbourhood import Falls, Floats, Gradient, from_falls, per_unit
 from tilepipe.errors import ProcessError, nearest
 from tilepipe.geo.raster import Masked
 
@@ -46,7 +46,8 @@ def slope(
         raise ProcessError(f"slope has no unit {unit!r}; {nearest(unit, ('degrees', 'percent'))}")
     factor = per_unit(resolution, scale=scale, gradient=gradient)
 
-    def kernel(east: Floats, north: Floats, out: Floats, spare: Floats) -> None:
+    def kernel(falls: Falls, out: Floats, spare: Floats) -> None:
+        east, north = falls
         np.multiply(east, east, out=out)
         np.multiply(north, north, out=spare)
         out += spare
