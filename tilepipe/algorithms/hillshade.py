@@ -111,7 +111,7 @@ def _combined(sun: Sun) -> Kernel:
         out += sun.up
         _steepness(falls, sun.slope, out=spare)
         out /= _secant(falls, sun.slope)
-        np.minimum(out, 1.0, out=out)
+        np.clip(out, -1.0, 1.0, out=out)
         np.arccos(out, out=out)
         out *= spare
         out *= -254 * (2 / math.pi) ** 2
