@@ -273,12 +273,11 @@ def _sum(block: Block) -> Pixels:
 def _rms(block: Block) -> Pixels:
     values = block.filled(0)
     dtype = values.dtype
-    if dtype == np.float64:
-        return _rms_doubles(values, block.counted())
     squares = np.square(values, dtype=np.float32 if dtype.itemsize == 1 else np.float64)
     mean = _quarter(np.add, squares) / block.counted()
     if dtype.kind == "f":
-        return np.sqrt(mean).astype(dtype)
+        finite = dtype != np.float64 or np.isfinite(mean).all()
+        return np.sqrt(mean).astype(dtype, copy=False) if finite else _root_of_large(values, block.counted())
     if dtype in (np.uint8, np.uint16):
         # The integer whose square is nearest to the mean, the lower of two: GDAL's rule for these two dtypes only.
         root = np.ceil(np.sqrt(np.maximum(mean - 0.25, 0)) - 0.5)
@@ -290,8 +289,8 @@ def _rms(block: Block) -> Pixels:
     return cast(Pixels, np.minimum(root, end).astype(dtype))
 
 
-def _rms_doubles(values: Pixels, count: NDArray[np.uint8] | int) -> Pixels:
-    """Relative to the largest of the four, so that no square is too large or too small for a float64."""
+def _root_of_large(values: Pixels, count: NDArray[np.uint8] | int) -> Pixels:
+    """The rms relative to the largest of the four, for float64 whose squares are infinite."""
     sizes = np.abs(values)
     largest = _quarter(np.maximum, sizes)
     scale = np.where((largest == 0) | np.isinf(largest), 1, largest)
