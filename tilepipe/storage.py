@@ -1,11 +1,13 @@
 """Where bytes lie: whole objects under string keys."""
 
+import errno
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from tilepipe.errors import StorageError
@@ -13,6 +15,23 @@ from tilepipe.errors import StorageError
 __all__ = ["Entry", "LocalStorage", "Storage"]
 
 SERIAL = count()
+TOKEN = secrets.token_hex(4)
+"""Process ids repeat on the machines that share a folder."""
+
+REMEDIES = {
+    errno.ENOSPC: "free some space and run again, what is finished is kept",
+    errno.EDQUOT: "free some space or have your quota raised, and run again, what is finished is kept",
+    errno.EFBIG: "the limit for file sizes is lower than this file needs; raise it (ulimit -f)",
+    errno.EACCES: "check who owns the folder and who may write in it",
+    errno.EPERM: "check who owns the folder and who may write in it",
+    errno.EROFS: "choose a folder that is not mounted read-only",
+    errno.ENOTDIR: "a part of this path is a file; move it away or choose another path",
+    errno.EISDIR: "there is a folder of this name; move it away or choose another path",
+    errno.EEXIST: "a part of this path is a file; move it away or choose another path",
+    errno.ENAMETOOLONG: "choose a shorter path",
+    errno.EMFILE: "raise the limit for open files (ulimit -n)",
+}
+"""What to do about the errors that do not go away by trying again."""
 
 
 class Entry(NamedTuple):
@@ -55,25 +74,28 @@ class LocalStorage:
     root: str
 
     def put(self, key: str, payload: bytes) -> None:
-        part = f"{self._parts}/{os.getpid()}-{next(SERIAL)}"
+        part = f"{self._parts}/{os.getpid()}-{TOKEN}-{next(SERIAL)}"
+        final = self._path(key)
         try:
             try:
                 self._write(part, payload)
             except FileNotFoundError:
                 os.makedirs(self._parts, exist_ok=True)
                 self._write(part, payload)
-            self._rename(part, self._path(key))
+            self._rename(part, final)
         except OSError as error:
-            Path(part).unlink(missing_ok=True)
-            raise StorageError(f"{self._path(key)} cannot be written: {error.strerror}") from error
+            with suppress(OSError):
+                os.unlink(part)
+            raise _failed(final, "written", error) from error
 
     def get(self, key: str) -> bytes | None:
         try:
-            return Path(self._path(key)).read_bytes()
-        except FileNotFoundError:
+            with open(self._path(key), "rb", buffering=0) as file:
+                return file.read()
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise StorageError(f"{self._path(key)} cannot be read: {error.strerror}") from error
+            raise _failed(self._path(key), "read", error) from error
 
     def delete(self, key: str) -> None:
         try:
@@ -81,20 +103,30 @@ class LocalStorage:
         except (FileNotFoundError, NotADirectoryError):
             return
         except OSError as error:
-            raise StorageError(f"{self._path(key)} cannot be deleted: {error.strerror}") from error
+            raise _failed(self._path(key), "deleted", error) from error
 
     def list(self, prefix: str) -> Iterator[Entry]:
         try:
             with os.scandir(self._path(prefix)) as found:
                 files = sorted((entry for entry in found if entry.is_file()), key=lambda entry: entry.name)
-            for entry in files:
-                facts = entry.stat()
-                key = f"{prefix}/{entry.name}" if prefix else entry.name
-                yield Entry(key, facts.st_size, facts.st_mtime)
         except (FileNotFoundError, NotADirectoryError):
             return
         except OSError as error:
-            raise StorageError(f"{self._path(prefix)} cannot be listed: {error.strerror}") from error
+            raise _failed(self._path(prefix), "listed", error) from error
+        for entry in files:
+            # Somebody else may have deleted it since.
+            with suppress(FileNotFoundError):
+                facts = entry.stat()
+                yield Entry(f"{prefix}/{entry.name}" if prefix else entry.name, facts.st_size, facts.st_mtime)
+
+    def remove(self, folder: str) -> None:
+        """Remove *folder* and all that is in it."""
+        try:
+            shutil.rmtree(self._path(folder))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise _failed(self._path(folder), "removed", error) from error
 
     def sweep(self) -> None:
         """Remove what killed processes left half-written; only while nobody writes."""
@@ -119,3 +151,9 @@ class LocalStorage:
         except FileNotFoundError:
             os.makedirs(os.path.dirname(final), exist_ok=True)
             os.replace(part, final)
+
+
+def _failed(path: str, what: str, error: OSError) -> StorageError:
+    remedy = REMEDIES.get(error.errno or 0)
+    reason = f"{path} cannot be {what}: {error.strerror or error}"
+    return StorageError(f"{reason}; {remedy}" if remedy else reason)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection
 from concurrent.futures import Future
-from typing import Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 __all__ = ["Executor"]
 
@@ -29,7 +29,7 @@ class Executor(Protocol):
         """Hand *value* to every worker once, also to those that come later; to be called once, before `submit`."""
         ...
 
-    def submit(self, call: Callable[[object, Item], Result], item: Item) -> "Future[Result]":
+    def submit(self, call: Callable[[Any, Item], Result], item: Item) -> "Future[Result]":
         """Start `call(value, item)` on some worker, where *value* is what was shared.
 
         The future raises what the call raises, or WorkerLost when the worker that held it ended.

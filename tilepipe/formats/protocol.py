@@ -19,6 +19,21 @@ class Format(Protocol):
     media_type: str
     """As STAC and HTTP have it."""
 
+    @property
+    def dtype(self) -> str:
+        """NumPy's name of the type of each pixel."""
+        ...
+
+    @property
+    def bands(self) -> int:
+        """How many there are."""
+        ...
+
+    @property
+    def nodata(self) -> float | None:
+        """The value that marks missing pixels, or None where every pixel counts."""
+        ...
+
     def encode(self, raster: Raster) -> bytes:
         """The bytes of a whole file.
 

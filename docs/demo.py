@@ -1,0 +1,65 @@
+"""The demo: shaded relief of a real elevation model, from a package on the index to a picture."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.image as pictures
+import numpy as np
+import rasterio
+from matplotlib import cbook
+from rasterio.transform import from_bounds
+
+ROOT = Path(__file__).parent.parent
+OUT = ROOT / "out"
+
+
+def write_dem(path: Path) -> None:
+    """The USGS elevation model of the Jacksboro fault, Tennessee, that comes with matplotlib, as a GeoTIFF."""
+    with cbook.get_sample_data("jacksboro_fault_dem.npz") as sample:
+        elevation = sample["elevation"]
+        bounds = (sample["xmin"].item(), sample["ymin"].item(), sample["xmax"].item(), sample["ymax"].item())
+    height, width = elevation.shape
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with rasterio.open(
+        path,
+        "w",
+        driver="GTiff",
+        height=height,
+        width=width,
+        count=1,
+        dtype=elevation.dtype,
+        crs="EPSG:4326",
+        transform=from_bounds(*bounds, width, height),
+        tiled=True,
+        compress="deflate",
+    ) as file:
+        file.write(elevation, 1)
+
+
+def write_picture(twin: Path, path: Path) -> None:
+    """The whole of the tiles as one picture, read as any reader of GDAL would."""
+    with rasterio.open(twin) as source:
+        step = max(1, max(source.shape) // 1200)
+        relief = source.read(1, out_shape=(source.height // step, source.width // step), masked=True)
+    colours = mpl.colormaps["gray"](relief.filled(0) / 255.0, bytes=True)
+    colours[..., 3] = np.where(np.ma.getmaskarray(relief), 0, 255)
+    pictures.imsave(path, colours)
+
+
+def main() -> None:
+    """Make the data, run the recipe, draw the picture."""
+    write_dem(OUT / "dem.tif")
+    tilepipe = Path(sys.executable).with_name("tilepipe")
+    recipe = os.path.relpath(ROOT / "recipes" / "hillshade.yaml")
+    subprocess.run([tilepipe, "execute", recipe, "--overwrite"], check=True)
+    write_picture(OUT / "hillshade" / "stac.vrt", OUT / "hillshade.png")
+    print(f"tiles    {OUT / 'hillshade'}")
+    print(f"STAC     {OUT / 'hillshade' / 'stac.json'}")
+    print(f"picture  {OUT / 'hillshade.png'}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""The rules of the house that a machine can check."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "tilepipe"
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in PACKAGE.rglob("*.py")
+}
+FLOORS = [
+    ["__main__"],
+    ["cli"],
+    ["memory"],
+    ["run"],
+    ["loop"],
+    ["worker"],
+    ["selection"],
+    ["pipeline"],
+    ["index.files"],
+    ["journal"],
+    ["known"],
+    ["task", "area", "result"],
+    ["inputs", "index", "outputs"],
+    ["outcome", "plan", "formats", "algorithms", "recipe"],
+    ["process", "outputs.protocol"],
+    ["geo", "per_zoom", "storage", "plugins", "lock"],
+    ["errors", "schedule", "gdal", "executors"],
+]
+"""Imports go down only; the modules of one floor may know each other."""
+
+LIBRARIES = {
+    "rasterio": ["inputs", "formats", "geo.warp", "gdal"],
+    "fiona": ["area"],
+    "tilematrix": ["geo.pyramid"],
+    "pydantic": ["recipe", "process"],
+    "yaml": ["recipe"],
+    "click": ["cli"],
+    "rich": ["cli"],
+}
+"""One outside library, one place."""
+
+PURE = ["geo.grid", "geo.pyramid", "geo.branch", "geo.geometry", "geo.halve", "geo.raster", "per_zoom", "plan", "schedule", "task", "outcome", "result"]
+"""These open no file, read no clock and no environment."""
+
+BAD_NAMES = {"utils", "util", "misc", "helpers", "common", "types", "base"}
+
+
+def tree(name):
+    return ast.parse(MODULES[name].read_text())
+
+
+def short(name):
+    return name.removeprefix("tilepipe").removeprefix(".")
+
+
+def belongs(name, place):
+    """Whether a module is a place, lies in it, or is one of a family such as recipe and recipe_text."""
+    return name == place or name.startswith((f"{place}.", f"{place}_"))
+
+
+def floor(name):
+    places = [(len(place), number) for number, floor in enumerate(FLOORS) for place in floor if belongs(name, place)]
+    return max(places)[1] if places else None
+
+
+def imports(node):
+    for statement in ast.walk(node):
+        if isinstance(statement, ast.ImportFrom) and statement.module:
+            yield statement.module, statement
+            for alias in statement.names:
+                if f"{statement.module}.{alias.name}" in MODULES:
+                    yield f"{statement.module}.{alias.name}", statement
+        elif isinstance(statement, ast.Import):
+            for alias in statement.names:
+                yield alias.name, statement
+
+
+def functions(node):
+    return (item for item in ast.walk(node) if isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+names = pytest.mark.parametrize("name", sorted(MODULES))
+
+
+@names
+def test_imports_go_down_only(name):
+    if short(name) in {"", "__main__"}:
+        return
+    own = floor(short(name))
+
+    assert own is not None, f"{name} has no floor"
+    for other, statement in imports(tree(name)):
+        if other.startswith("tilepipe.") and other != name:
+            assert floor(short(other)) >= own, f"{name}:{statement.lineno} imports {other}, which lies above it"
+
+
+def test_no_import_circle():
+    arrows = {
+        name: {other for other, _ in imports(tree(name)) if other in MODULES and other != "tilepipe"}
+        for name in MODULES
+        if name != "tilepipe"
+    }
+    while free := {name for name, others in arrows.items() if not others & arrows.keys()}:
+        arrows = {name: others for name, others in arrows.items() if name not in free}
+
+    assert arrows == {}
+
+
+@names
+def test_a_library_has_one_place(name):
+    for other, statement in imports(tree(name)):
+        places = LIBRARIES.get(other.split(".")[0])
+        assert places is None or any(belongs(short(name), place) for place in places), f"{name}:{statement.lineno} imports {other}"
+
+
+@names
+def test_imports_stand_at_the_top(name):
+    for function in functions(tree(name)):
+        for other, statement in imports(function):
+            assert other.startswith("fiona"), f"{name}:{statement.lineno}: an import inside a function"
+
+
+@names
+def test_modules_and_functions_are_short(name):
+    text = MODULES[name].read_text()
+    long = [f"{item.name}: {item.end_lineno - item.lineno + 1}" for item in functions(ast.parse(text)) if item.end_lineno - item.lineno >= 60]
+
+    assert text.count("\n") <= 400
+    assert long == []
+
+
+@names
+def test_whatever_is_caught_is_named(name):
+    if name == "tilepipe.process":
+        return
+
+    for node in ast.walk(tree(name)):
+        if isinstance(node, ast.ExceptHandler):
+            caught = {getattr(item, "id", None) for item in ast.walk(node.type)} if node.type else {None}
+            assert not caught & {"Exception", "BaseException"} and node.type, f"{name}:{node.lineno}"
+
+
+@names
+def test_the_environment_is_read_in_one_place(name):
+    if name == "tilepipe.pipeline":
+        return
+
+    assert not re.search(r"os\.environ|getenv", MODULES[name].read_text())
+
+
+@names
+def test_no_module_is_named_for_nothing(name):
+    assert name.split(".")[-1] not in BAD_NAMES
+
+
+@names
+def test_nothing_is_left_to_do(name):
+    assert not re.search(r"\b(TODO|FIXME|XXX)\b", MODULES[name].read_text())
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_pure_modules_touch_nothing(name):
+    used = {other.split(".")[0] for other, _ in imports(tree(f"tilepipe.{name}"))}
+    calls = {node.func.id for node in ast.walk(tree(f"tilepipe.{name}")) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+
+    assert not used & {"os", "time", "datetime", "random", "pathlib", "rasterio", "socket", "subprocess"}
+    assert "open" not in calls
+
+
+@names
+def test_every_module_says_what_it_decides(name):
+    assert ast.get_docstring(tree(name))
+
+
+@names
+def test_public_names_are_sorted(name):
+    for node in tree(name).body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__":
+            listed = ast.literal_eval(node.value)
+            assert listed == sorted(listed, key=lambda item: (not item.isupper(), not item[0].isupper(), item))

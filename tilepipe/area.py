@@ -1,0 +1,156 @@
+"""The area of a recipe or a command line, in the crs of a pyramid."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import shapely
+from shapely.errors import GEOSException
+from shapely.geometry.base import BaseGeometry
+
+from tilepipe.errors import RecipeError
+from tilepipe.geo.geometry import box
+from tilepipe.geo.grid import Bounds
+from tilepipe.geo.pyramid import Pyramid
+from tilepipe.geo.warp import crs_name, is_geographic, transform_bounds, transform_geometry
+
+__all__ = ["LONLAT", "bounds_area", "place", "read_area"]
+
+LONLAT = "EPSG:4326"
+
+
+def read_area(value: object, *, folder: str, where: str) -> tuple[BaseGeometry, str | None]:
+    """The geometry that *value* spells, and its crs where it says one.
+
+    Args:
+        value: four bounds, WKT, a GeoJSON mapping, or the path of a vector file.
+        folder: what a relative path is relative to.
+        where: what errors call it.
+
+    Raises:
+        RecipeError: it is none of these, is empty, or is not a valid geometry.
+    """
+    crs = None
+    if isinstance(value, Mapping):
+        geometry = _from_geojson(value, where)
+    elif isinstance(value, str) and _is_wkt(value):
+        geometry = _from_wkt(value, where)
+    elif isinstance(value, str):
+        geometry, crs = _from_file(os.path.join(folder, os.path.expanduser(value)), where)
+    elif isinstance(value, Sequence) and len(value) == 4:
+        geometry = bounds_area(value, where=where)
+    else:
+        raise RecipeError(f"{where}: {value!r} is no area; give [left, bottom, right, top], WKT, GeoJSON or a file")
+    if geometry.is_empty:
+        raise RecipeError(f"{where}: the area is empty")
+    if not geometry.is_valid:
+        raise RecipeError(
+            f"{where}: not a valid geometry: {shapely.is_valid_reason(geometry)}; mend it, as with make_valid"
+        )
+    return geometry, crs
+
+
+def bounds_area(values: Sequence[Any], *, where: str) -> BaseGeometry:
+    """A rectangle; one that ends west of where it starts passes the antimeridian.
+
+    Raises:
+        RecipeError: not four numbers in the order left, bottom, right, top.
+    """
+    try:
+        left, bottom, right, top = (float(value) for value in values)
+    except (TypeError, ValueError) as error:
+        raise RecipeError(f"{where}: {list(values)} are not four numbers left, bottom, right, top") from error
+    if bottom >= top:
+        raise RecipeError(f"{where}: bottom {bottom:g} is not below top {top:g}; the order is left, bottom, right, top")
+    if left < right:
+        return box(Bounds(left, bottom, right, top))
+    if -180 <= right < left <= 180:
+        return shapely.union(box(Bounds(left, bottom, 180, top)), box(Bounds(-180, bottom, right, top)))
+    raise RecipeError(f"{where}: left {left:g} is not west of right {right:g}; the order is left, bottom, right, top")
+
+
+def place(geometry: BaseGeometry, *, crs: str, pyramid: Pyramid, where: str) -> BaseGeometry | None:
+    """The part of *geometry* that lies in the pyramid, in the pyramid's crs; None where there is none.
+
+    Raises:
+        RecipeError: the crs is not known, or there is no way from it to the pyramid's.
+    """
+    try:
+        name = crs_name(crs)
+    except ValueError as error:
+        raise RecipeError(f"{where}: {error}") from error
+    if is_geographic(name):
+        geometry = _on_one_world(geometry)
+    if name != pyramid.crs:
+        reach = box(transform_bounds(pyramid.bounds, pyramid.crs, name))
+        geometry = transform_geometry(shapely.intersection(geometry, reach), name, pyramid.crs)
+    part = shapely.intersection(geometry, box(pyramid.bounds))
+    return None if part.is_empty else part
+
+
+def _on_one_world(geometry: BaseGeometry) -> BaseGeometry:
+    """What lies beyond 180 degrees, seen from the other side."""
+    left, _, right, _ = geometry.bounds
+    if left >= -180 and right <= 180:
+        return geometry
+    world = shapely.box(-180, -90, 180, 90)
+    shifted = [
+        shapely.transform(geometry, lambda points, by=by: points + np.array([by, 0.0])) for by in (-360.0, 0.0, 360.0)
+    ]
+    return shapely.union_all([shapely.intersection(copy, world) for copy in shifted])
+
+
+def _is_wkt(text: str) -> bool:
+    head = text.strip().split("(")[0].strip().upper()
+    return "(" in text and head.split(" ")[0] in {
+        "POLYGON",
+        "MULTIPOLYGON",
+        "POINT",
+        "MULTIPOINT",
+        "LINESTRING",
+        "MULTILINESTRING",
+        "GEOMETRYCOLLECTION",
+    }
+
+
+def _from_wkt(text: str, where: str) -> BaseGeometry:
+    try:
+        return shapely.from_wkt(text)
+    except GEOSException as error:
+        raise RecipeError(f"{where}: not WKT: {error}") from error
+
+
+def _from_geojson(value: Mapping[str, Any], where: str) -> BaseGeometry:
+    try:
+        if value.get("type") == "FeatureCollection":
+            parts = [_from_geojson(feature, where) for feature in value["features"]]
+            return shapely.union_all(parts)
+        if value.get("type") == "Feature":
+            value = value["geometry"]
+        return shapely.from_geojson(json.dumps(value))
+    except (GEOSException, KeyError, TypeError, ValueError) as error:
+        raise RecipeError(f"{where}: not GeoJSON: {error}") from error
+
+
+def _from_file(path: str, where: str) -> tuple[BaseGeometry, str | None]:
+    if not os.path.exists(path):
+        raise RecipeError(f"{where}: {path} is not there")
+    # Fiona brings a GDAL of its own; it is loaded only for an area in a file.
+    import fiona  # noqa: PLC0415
+    from fiona.errors import FionaError  # noqa: PLC0415
+
+    try:
+        with fiona.open(path) as source:
+            shapes = [shapely.geometry.shape(feature.geometry) for feature in source if feature.geometry]
+            crs = source.crs_wkt or None
+    except (FionaError, OSError) as error:
+        raise RecipeError(f"{where}: {path} is not a vector file: {error}") from error
+    for number, shape in enumerate(shapes, start=1):
+        if not shape.is_valid:
+            reason = shapely.is_valid_reason(shape)
+            raise RecipeError(f"{where}: {path}: geometry {number} is not valid: {reason}; mend it, as with make_valid")
+    if not shapes:
+        raise RecipeError(f"{where}: {path} holds no features with a geometry")
+    return shapely.union_all(shapes), crs

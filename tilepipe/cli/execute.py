@@ -1,0 +1,113 @@
+"""`tilepipe execute`: make the tiles of a recipe."""
+
+import logging
+from typing import Any
+
+import click
+from rich.console import Console
+
+from tilepipe.cli.options import memory_option, planned_for, recipe_arguments, selection_options, worker_options
+from tilepipe.cli.progress import watch
+from tilepipe.memory import refuse_above, worker_bytes
+from tilepipe.outcome import Outcome
+from tilepipe.pipeline import open_pipeline
+from tilepipe.recipe import load_recipe
+from tilepipe.run import run
+from tilepipe.selection import select
+
+__all__ = ["execute"]
+
+log = logging.getLogger("tilepipe")
+
+
+@click.command()
+@recipe_arguments
+@selection_options
+@worker_options
+@memory_option
+@click.option("--overwrite", is_flag=True, help="Make tiles again that are there.")
+@click.option("--accept-changes", is_flag=True, help="Keep tiles that another recipe or process made.")
+@click.option(
+    "--on-error",
+    type=click.Choice(["stop", "skip"]),
+    default="stop",
+    show_default=True,
+    help="What to do when a tile fails; an overview above a skipped tile is not made.",
+)
+@click.option(
+    "--retries",
+    type=click.IntRange(0),
+    default=2,
+    show_default=True,
+    help="After passing faults of inputs and storage.",
+)
+@click.option("--log-file", type=click.Path(), help="Keep a line of every task, and the tracebacks of failed tiles.")
+def execute(
+    recipe: str,
+    settings: tuple[str, ...],
+    executor: str | None,
+    workers: int | None,
+    max_memory: int | None,
+    overwrite: bool,
+    accept_changes: bool,
+    on_error: str,
+    retries: int,
+    log_file: str | None,
+    **selection: Any,
+) -> None:
+    """Make the tiles of RECIPE that are not there yet, and the STAC item of them all."""
+    _log_to(log_file)
+    pipeline = open_pipeline(load_recipe(recipe, settings=settings))
+    chosen = select(pipeline, **selection)
+    engine, plan = planned_for(pipeline, chosen, executor=executor, workers=workers)
+    worker = worker_bytes(pipeline, plan.depth)
+    if max_memory is not None:
+        refuse_above(max_memory, worker=worker, workers=engine.slots)
+    console = Console(stderr=True)
+    outcomes = run(
+        pipeline,
+        plan,
+        selection=chosen,
+        executor=engine,
+        overwrite=overwrite,
+        accept_changes=accept_changes,
+        stop=on_error == "stop",
+        retries=retries,
+    )
+    with watch(sum(plan.count().values()), console=console) as shown:
+        try:
+            for outcome in outcomes:
+                shown.show(outcome)
+                _note(outcome)
+        finally:
+            outcomes.close()
+    tally = shown.tally
+    click.echo(f"{tally.words()}: {tally.bytes / 1e6:,.1f} MB in {tally.seconds:,.1f} s, {tally.rate:,.1f} tiles/s")
+    click.echo(pipeline.storage.root)
+    click.echo(f"{pipeline.storage.root}/stac.json")
+
+
+def _log_to(path: str | None) -> None:
+    if path is None:
+        return
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+
+
+def _note(outcome: Outcome) -> None:
+    log.info(
+        "branch %s: %d written, %d empty, %d kept, %d blocked, %d failed, %.3f s, %d bytes, peak %d bytes",
+        outcome.root,
+        outcome.written.bit_count(),
+        outcome.empty.bit_count(),
+        outcome.kept.bit_count(),
+        outcome.blocked.bit_count(),
+        len(outcome.failures),
+        outcome.seconds,
+        outcome.bytes,
+        outcome.peak_bytes,
+    )
+    for failure in outcome.failures:
+        log.error("%s\n%s", failure.reason, failure.detail)

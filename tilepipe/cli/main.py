@@ -1,0 +1,77 @@
+"""The command line: which commands there are, what each exit code means.
+
+0: done; 1: some tiles failed; 2: the recipe or an argument is wrong; 130: interrupted.
+"""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import click
+
+from tilepipe.errors import RunFailed, TilepipeError
+
+__all__ = ["main"]
+
+COMMANDS = {
+    "execute": ("tilepipe.cli.execute", "Make the tiles of a recipe that are not there yet."),
+    "plan": ("tilepipe.cli.plan", "Show what a recipe would make, and the memory it would take."),
+    "validate": ("tilepipe.cli.recipe", "Check a recipe, its process and its inputs."),
+    "schema": ("tilepipe.cli.recipe", "Print the JSON Schema of recipes, for editors."),
+}
+
+
+class Commands(click.Group):
+    """Commands that are imported when they are called, so that help comes at once."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names in the order of use."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command itself."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module, _ = COMMANDS[cmd_name]
+        command = getattr(importlib.import_module(module), cmd_name)
+        assert isinstance(command, click.Command)  # noqa: S101 - the table above says so
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """A line for each command, without importing any."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, words) for name, (_, words) in COMMANDS.items()])
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("tilepipe"), prog_name="tilepipe")
+def cli() -> None:
+    """Run a Python function over the tiles of a pyramid."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and leave with its exit code."""
+    try:
+        cli.main(args=arguments, prog_name="tilepipe", standalone_mode=False)
+    except click.exceptions.Exit as end:
+        sys.exit(end.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted; run the same command again to go on", err=True)
+        sys.exit(130)
+    except RunFailed as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    except TilepipeError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    except BrokenPipeError:
+        # Whoever read our lines has enough of them.
+        sys.stderr.close()
+        sys.exit(1)

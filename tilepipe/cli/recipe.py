@@ -1,0 +1,30 @@
+"""Commands that look at a recipe only."""
+
+import json
+
+import click
+
+from tilepipe.cli.options import recipe_arguments
+from tilepipe.pipeline import open_pipeline
+from tilepipe.process import title
+from tilepipe.recipe import load_recipe
+from tilepipe.recipe_schema import json_schema
+
+__all__ = ["schema", "validate"]
+
+
+@click.command()
+@recipe_arguments
+def validate(recipe: str, settings: tuple[str, ...]) -> None:
+    """Check RECIPE, its process and its inputs; nothing is written."""
+    pipeline = open_pipeline(load_recipe(recipe, settings=settings))
+    click.echo(
+        f"{recipe}: {title(pipeline.process)}, zooms {pipeline.zooms[0]} to {pipeline.zooms[-1]}, "
+        f"{len(pipeline.stages[pipeline.zooms[-1]].inputs)} inputs: all right"
+    )
+
+
+@click.command()
+def schema() -> None:
+    """Print the JSON Schema of recipes, for editors."""
+    click.echo(json.dumps(json_schema(), indent=2))

@@ -1,0 +1,377 @@
+"""What a run made, kept beside the output in `.tilepipe/`, so that the next run makes only what is missing.
+
+The journal is a row of small objects, each a few JSON records, written only by the run loop and never changed.
+In the order of their names they tell the whole story: which recipe, process and inputs a run had, what became of
+each task, and from when on some tiles count as not made.
+"""
+
+import base64
+import json
+import os
+import socket
+import struct
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import shapely
+
+from tilepipe.errors import JournalError, OutputError
+from tilepipe.geo.geometry import Area, box
+from tilepipe.geo.grid import Bounds
+from tilepipe.geo.pyramid import Tile
+from tilepipe.index.extent import Limits
+from tilepipe.known import Known
+from tilepipe.lock import hold
+from tilepipe.outcome import Failure, Outcome
+from tilepipe.outputs.protocol import Part
+from tilepipe.outputs.tile_directory import TileDirectory
+from tilepipe.recipe import describe_changes
+from tilepipe.storage import LocalStorage
+
+__all__ = ["Identity", "Journal", "Source", "open_journal"]
+
+FOLDER = ".tilepipe/journal"
+
+SHARE = 20
+"""Writing records may take one part in this many of a run's time, so that a far-off storage does not hold it up."""
+
+MERGED = 512
+"""Objects of one run that are put together into one."""
+
+ZOOMS = 31
+"""Zooms that an output may have."""
+
+SELECTS = ("zooms", "area")
+"""Keys of the recipe that say which tiles are made, not what is in them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """An input as a run found it."""
+
+    files: Mapping[str, str]
+    """Path of each file, and a text that changes with it."""
+    extent: Bounds
+    """Where it has data, in the pyramid's crs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """All that decides what is in a tile."""
+
+    recipe: Mapping[str, Any]
+    process: str
+    """Name and checksum of the process code."""
+    code: str
+    """The code itself, for people."""
+    pyramid: Mapping[str, Any]
+    inputs: Mapping[str, Source]
+    margin_px: int
+    """How far outside a tile a process may look."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Journal:
+    """The story of an output, open for the length of one run."""
+
+    storage: LocalStorage
+    output: TileDirectory
+    known: Known | None = None
+    """None where nothing was made before: then nothing needs to be looked up."""
+    begun: float
+    """When the first run began, in seconds since 1970."""
+    replaces: bool = False
+    """Whether something may be stored already where a tile is to be made."""
+    fillers: set[Tile] = field(default_factory=set)
+    """Files that stand for nothing."""
+    segment: int = 0
+    """Number of the last object written."""
+    first: int = 1
+    """Number of the first object that may be put together with later ones."""
+    pending: list[str] = field(default_factory=list)
+    flushed_at: float = 0.0
+    flush_s: float = 0.0
+    _limits: dict[int, Limits] = field(default_factory=dict)
+
+    def add(self, outcome: Outcome) -> None:
+        """Note what became of a task; it is on the disk when this returns, or soon after where that takes long."""
+        at = time.time()
+        self.note(_record(outcome, at))
+        if self.known is not None:
+            self.known.add(outcome, at=at)
+        else:
+            for tile, parts in zip(outcome.tiles(outcome.written), outcome.parts, strict=True):
+                _extend(self._limits, self.output.pieces(tile), parts)
+        if time.monotonic() - self.flushed_at >= SHARE * self.flush_s:
+            self.flush()
+
+    def note_filler(self, tile: Tile) -> None:
+        """Note that the file of *tile* stands for nothing."""
+        self.fillers.add(tile)
+        self.note({"filler": tile})
+
+    def note(self, record: Mapping[str, Any]) -> None:
+        """Keep a record for the next flush."""
+        self.pending.append(json.dumps(record))
+
+    def limits(self) -> dict[int, Limits]:
+        """For each zoom, where the files lie that hold data."""
+        if self.known is None:
+            return dict(self._limits)
+        limits: dict[int, Limits] = {}
+        for tile, parts in self.known.written():
+            _extend(limits, self.output.pieces(tile), parts)
+        return limits
+
+    def flush(self) -> None:
+        """Write what is pending as one object."""
+        if not self.pending:
+            return
+        started = time.monotonic()
+        self.segment += 1
+        self.storage.put(_key(self.segment), ("\n".join(self.pending) + "\n").encode())
+        self.pending.clear()
+        if self.segment - self.first >= MERGED:
+            _merge(self.storage, range(self.first, self.segment + 1))
+            self.first = self.segment + 1
+        self.flushed_at = time.monotonic()
+        self.flush_s = self.flushed_at - started
+
+
+@contextmanager
+def open_journal(
+    *,
+    output: TileDirectory,
+    storage: LocalStorage,
+    identity: Identity,
+    overwrite: Area | None = None,
+    overwrite_zooms: tuple[int, ...] | None = None,
+    accept_changes: bool = False,
+) -> Iterator[Journal]:
+    """Take hold of an output and read what was made of it.
+
+    Args:
+        output: where the tiles are.
+        storage: the output's folder.
+        identity: what this run makes tiles from.
+        overwrite: tiles that touch it are made again.
+        overwrite_zooms: only these of them; None starts the whole output over.
+        accept_changes: keep tiles of another recipe.
+
+    Raises:
+        JournalError: another run holds the output, or it was made by another recipe or process.
+        StorageError: the journal cannot be read or written.
+    """
+    folder = os.path.join(storage.root, ".tilepipe")
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{storage.root} cannot be made: {error.strerror}; choose another output.path") from error
+    holder: dict[str, str | int] = {
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "since": time.strftime("%Y-%m-%d %H:%M:%S"),
+    }
+    with hold(os.path.join(folder, "lock"), holder):
+        storage.sweep()
+        journal = Journal(storage=storage, output=output, begun=time.time(), replaces=_has_tiles(storage))
+        numbers = sorted(int(entry.key.rsplit("/", 1)[1].split(".")[0]) for entry in storage.list(FOLDER))
+        over = None if overwrite is None else (overwrite if overwrite_zooms is not None else Area(None))
+        if numbers:
+            _resume(journal, numbers, identity, over, overwrite_zooms, accept=accept_changes)
+        journal.note({"run": _identity_record(identity), "begun": journal.begun, "at": time.time()})
+        journal.flush()
+        storage.put(".tilepipe/process.py", identity.code.encode())
+        storage.put(".tilepipe/recipe.json", json.dumps(identity.recipe, indent=1).encode())
+        try:
+            yield journal
+        finally:
+            journal.flush()
+
+
+def _resume(
+    journal: Journal,
+    numbers: list[int],
+    identity: Identity,
+    overwrite: Area | None,
+    zooms: tuple[int, ...] | None,
+    *,
+    accept: bool,
+) -> None:
+    """Go on with what earlier runs made, or start over."""
+    storage = journal.storage
+    before = _last_run(storage, numbers)
+    journal.segment, journal.first = numbers[-1], numbers[-1] + 1
+    journal.begun = before["begun"]
+    whole = overwrite is not None and zooms is None
+    if _compare(before["run"], identity, accept=accept, whole=whole):
+        for zoom in range(ZOOMS):
+            storage.remove(str(zoom))
+        storage.remove(FOLDER)
+        return
+    known = journal.known = Known(
+        output=journal.output, pyramid=journal.output.pyramid, objects=journal.output.objects, fillers=journal.fillers
+    )
+    _load(storage, numbers, known)
+    for area, at_zooms, margin in _forgotten(before["run"], identity, overwrite, zooms):
+        known.forget(area, zooms=at_zooms, margin_px=margin)
+        journal.note(_forget_record(area, at_zooms, margin))
+    if len(numbers) > 1:
+        _merge(storage, numbers)
+
+
+def _has_tiles(storage: LocalStorage) -> bool:
+    """Whether there are folders of zooms, whoever made them."""
+    return any(os.path.isdir(os.path.join(storage.root, str(zoom))) for zoom in range(ZOOMS))
+
+
+def _extend(limits: dict[int, Limits], pieces: Iterable[Tile], parts: Iterable[Part]) -> None:
+    """Widen *limits* to the pieces that hold data."""
+    for piece, part in zip(pieces, parts, strict=True):
+        if part.size:
+            own = Limits(piece.row, piece.row, piece.col, piece.col)
+            limits[piece.zoom] = limits[piece.zoom].union(own) if piece.zoom in limits else own
+
+
+def _key(number: int) -> str:
+    return f"{FOLDER}/{number:010}.jsonl"
+
+
+def _merge(storage: LocalStorage, numbers: range | list[int]) -> None:
+    """Put objects together under the name of the last; read twice, a record says the same as once."""
+    texts = [storage.get(_key(number)) or b"" for number in numbers]
+    storage.put(_key(numbers[-1]), b"".join(texts))
+    for number in numbers[:-1]:
+        storage.delete(_key(number))
+
+
+def _records(storage: LocalStorage, numbers: list[int], *, only: bytes = b"") -> Iterator[dict[str, Any]]:
+    """The records in their order; with *only*, those that start so."""
+    for number in numbers:
+        for line in (storage.get(_key(number)) or b"").splitlines():
+            if not line.startswith(only):
+                continue
+            try:
+                yield json.loads(line)
+            except ValueError as error:
+                raise JournalError(
+                    f"{storage.root}/{_key(number)} is not a journal: {error}; start over with another output.path"
+                ) from error
+
+
+def _last_run(storage: LocalStorage, numbers: list[int]) -> dict[str, Any]:
+    """What the last run was made from."""
+    last: dict[str, Any] = {}
+    for record in _records(storage, numbers, only=b'{"run"'):
+        last = record
+    if not last:
+        raise JournalError(f"{storage.root}/{FOLDER} tells of no run; remove it to start over")
+    return last
+
+
+def _load(storage: LocalStorage, numbers: list[int], known: Known) -> None:
+    """Tell *known* the whole story."""
+    for record in _records(storage, numbers):
+        if "task" in record:
+            known.add(_outcome(record), at=record["at"])
+        elif "forget" in record:
+            wkt = record["forget"]["area"]
+            area = Area(None if wkt is None else shapely.from_wkt(wkt))
+            known.forget(area, zooms=record["forget"]["zooms"], margin_px=record["forget"]["margin_px"])
+        elif "filler" in record:
+            known.fillers.add(Tile(*record["filler"]))
+
+
+def _compare(before: Mapping[str, Any], now: Identity, *, accept: bool, whole: bool) -> bool:
+    """Whether the tiles lie elsewhere than before, so that nothing of them can stay.
+
+    Raises:
+        JournalError: the tiles there were made by another recipe, process or grid, and nobody said what to do.
+    """
+    changes = describe_changes(before["recipe"], now.recipe, ignore=SELECTS)
+    if before["process"] != now.process:
+        changes.append(f"the code of the process: {before['process']} -> {now.process}")
+    moved = [
+        f"pyramid {key}: {before['pyramid'].get(key)} -> {value}"
+        for key, value in json.loads(json.dumps(now.pyramid)).items()
+        if before["pyramid"].get(key) != value
+    ]
+    if moved and not whole:
+        raise JournalError(_refusal(moved, "its tiles lie elsewhere; --overwrite without a selection starts over"))
+    if changes and not accept and not whole:
+        raise JournalError(
+            _refusal(changes, "--overwrite without a selection makes all tiles again, --accept-changes keeps them")
+        )
+    return bool(moved)
+
+
+def _refusal(changes: list[str], remedy: str) -> str:
+    listed = "\n".join(f"  {change}" for change in changes)
+    return f"the output was made by another recipe:\n{listed}\n{remedy}"
+
+
+def _forgotten(
+    before: Mapping[str, Any], now: Identity, overwrite: Area | None, zooms: tuple[int, ...] | None
+) -> Iterator[tuple[Area, tuple[int, ...] | None, int]]:
+    """The areas whose tiles do not count any more: those to make again, and those that changed inputs touch."""
+    if overwrite is not None:
+        yield overwrite, zooms, 0
+    for name, source in now.inputs.items():
+        old = before["inputs"].get(name)
+        if old is not None and old["files"] != dict(source.files):
+            extent = source.extent.union(Bounds(*old["extent"]))
+            yield Area(box(extent)), None, now.margin_px
+
+
+def _identity_record(identity: Identity) -> dict[str, Any]:
+    return {
+        "recipe": identity.recipe,
+        "process": identity.process,
+        "pyramid": identity.pyramid,
+        "inputs": {
+            name: {"files": dict(source.files), "extent": source.extent} for name, source in identity.inputs.items()
+        },
+    }
+
+
+def _forget_record(area: Area, zooms: tuple[int, ...] | None, margin_px: int) -> dict[str, Any]:
+    wkt = None if area.geometry is None else shapely.to_wkt(area.geometry, rounding_precision=-1)
+    return {"forget": {"area": wkt, "zooms": zooms, "margin_px": margin_px}}
+
+
+def _record(outcome: Outcome, at: float) -> dict[str, Any]:
+    numbers = [number for parts in outcome.parts for part in parts for number in part]
+    return {
+        "task": [*outcome.root, outcome.depth],
+        "written": f"{outcome.written:x}",
+        "empty": f"{outcome.empty:x}",
+        "blocked": f"{outcome.blocked:x}",
+        "failed": [[*failure] for failure in outcome.failures],
+        "objects": len(outcome.parts[0]) if outcome.parts else 0,
+        "parts": base64.b64encode(struct.pack(f"<{len(numbers)}I", *numbers)).decode(),
+        "seconds": round(outcome.seconds, 4),
+        "peak_bytes": outcome.peak_bytes,
+        "at": at,
+    }
+
+
+def _outcome(record: Mapping[str, Any]) -> Outcome:
+    zoom, row, col, depth = record["task"]
+    packed = base64.b64decode(record["parts"])
+    numbers = struct.unpack(f"<{len(packed) // 4}I", packed)
+    flat = [Part(*pair) for pair in zip(numbers[::2], numbers[1::2], strict=True)]
+    step = record["objects"] or 1
+    return Outcome(
+        root=Tile(zoom, row, col),
+        depth=depth,
+        written=int(record["written"], 16),
+        empty=int(record["empty"], 16),
+        blocked=int(record["blocked"], 16),
+        failures=tuple(Failure(Tile(*tile), reason, detail) for tile, reason, detail in record["failed"]),
+        parts=tuple(tuple(flat[at : at + step]) for at in range(0, len(flat), step)),
+        seconds=record["seconds"],
+        peak_bytes=record["peak_bytes"],
+    )

@@ -1,0 +1,304 @@
+"""A recipe bound to real inputs, process and output."""
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from tilepipe.errors import RecipeError, nearest
+from tilepipe.geo.grid import Bounds, Grid
+from tilepipe.geo.pyramid import Pyramid, Tile, global_pyramid, pixel_pyramid
+from tilepipe.geo.raster import Pixels
+from tilepipe.geo.warp import crs_name
+from tilepipe.inputs.protocol import Input
+from tilepipe.inputs.tile_input import TileInput
+from tilepipe.inputs.wrapped import Wrapped
+from tilepipe.outputs.tile_directory import TileDirectory
+from tilepipe.plugins import find
+from tilepipe.process import Process, call, check, engine_arguments, find_process
+from tilepipe.recipe import Recipe, build, fill
+from tilepipe.result import fit
+from tilepipe.storage import LocalStorage
+
+__all__ = ["HasGrid", "Pipeline", "Stage", "open_pipeline", "produce"]
+
+
+@runtime_checkable
+class HasGrid(Protocol):
+    """An input whose pixels can be those of a pyramid."""
+
+    def native_grid(self) -> Grid:
+        """Its own pixels.
+
+        Raises:
+            InputError: they are not square, or do not lie in rows from the north.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """What holds at one zoom."""
+
+    parameters: Mapping[str, Any]
+    inputs: Mapping[str, Input]
+    extents: Mapping[str, Bounds]
+    """Where each input has data, in the pyramid's crs."""
+    output: TileDirectory
+    clamp: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
+    """All that a worker needs to make tiles; it pickles, and holds no handles."""
+
+    recipe: Recipe
+    process: Process
+    pyramid: Pyramid
+    buffer_px: int
+    clip: bool
+    """Whether the buffer ends where the data does."""
+    zooms: tuple[int, ...]
+    reduced: frozenset[int]
+    """Zooms made from the one whose number is one higher."""
+    resampling: str
+    """How they are made."""
+    stages: Mapping[int, Stage]
+    bands: int
+    dtype: str
+    nodata: float | None
+
+    @property
+    def output(self) -> TileDirectory:
+        """Where tiles go; the zooms differ in how pixels become bytes only."""
+        return self.stages[self.zooms[-1]].output
+
+    @property
+    def storage(self) -> LocalStorage:
+        """The output's folder."""
+        storage = self.output.storage
+        assert isinstance(storage, LocalStorage)  # noqa: S101 - open_pipeline makes no other
+        return storage
+
+    @property
+    def fill(self) -> float:
+        """The value of pixels that nobody made."""
+        return 0 if self.nodata is None else self.nodata
+
+    @property
+    def extent(self) -> Bounds:
+        """The rectangle outside of which no input has data; the whole pyramid where there are no inputs."""
+        extents = [extent for stage in self.stages.values() for extent in stage.extents.values()]
+        if not extents:
+            return self.pyramid.bounds
+        whole = extents[0]
+        for extent in extents[1:]:
+            whole = whole.union(extent)
+        return whole
+
+
+def open_pipeline(recipe: Recipe) -> Pipeline:
+    """Load the process, open the inputs, and check that all fits together.
+
+    Raises:
+        RecipeError: a name, an option or a zoom of the recipe is wrong, or `${NAME}` is not set.
+        ProcessError: the process cannot be loaded or does not take these arguments.
+        InputError: an input cannot be opened.
+    """
+    process = find_process(fill(recipe.process, os.environ, where="process"), folder=recipe.folder)
+    opened: dict[str, Input] = {}
+    pyramid = _pyramid(recipe, opened)
+    zooms = _zooms(recipe, pyramid)
+    below = zooms[0] if recipe.overviews is None else recipe.overviews.below or zooms[-1]
+    stages = {}
+    for zoom in zooms:
+        stages[zoom] = _stage(recipe, process, pyramid, zoom, opened if zoom >= below else None)
+    form = stages[zooms[-1]].output.format
+    pipeline = Pipeline(
+        recipe=recipe,
+        process=process,
+        pyramid=pyramid,
+        buffer_px=recipe.pyramid.pixelbuffer,
+        clip=recipe.pyramid.edge == "clip",
+        zooms=zooms,
+        reduced=frozenset(zoom for zoom in zooms if zoom < below),
+        resampling=recipe.overviews.resampling if recipe.overviews else "nearest",
+        stages=stages,
+        bands=form.bands,
+        dtype=form.dtype,
+        nodata=form.nodata,
+    )
+    if not pipeline.extent.intersects(pyramid.bounds):
+        raise RecipeError(
+            f"{recipe.name}: the inputs lie in {pipeline.extent} of {pyramid.crs}, outside of the pyramid's "
+            f"{pyramid.bounds}; choose another pyramid.grid"
+        )
+    return pipeline
+
+
+def _stage(recipe: Recipe, process: Process, pyramid: Pyramid, zoom: int, opened: dict[str, Input] | None) -> Stage:
+    """What holds at *zoom*; None for *opened* where the process is not called."""
+    inputs = {} if opened is None else _inputs(recipe, zoom, opened)
+    parameters: Mapping[str, Any] = {}
+    if opened is not None:
+        given = fill(recipe.parameters_at(zoom), os.environ, where="parameters")
+        parameters = check(process, inputs=inputs, parameters=given)
+    extents = {name: source.extent(pyramid.crs) for name, source in inputs.items()}
+    section = recipe.output_at(zoom)
+    options = fill(section.for_format, os.environ, where="output")
+    storage = LocalStorage(_folder(recipe, fill(section.path, os.environ, where="output.path")))
+    form = build(find("formats", section.format), options, where=f"{recipe.name}: output", places=recipe.places)
+    metatile = section.metatile or recipe.pyramid.metatile
+    if metatile > recipe.pyramid.metatile:
+        raise RecipeError(
+            f"{recipe.name}: output.metatile is {metatile}, larger than pyramid.metatile {recipe.pyramid.metatile}; "
+            f"set it to {recipe.pyramid.metatile} or less"
+        )
+    output = TileDirectory(storage=storage, format=form, pyramid=pyramid, metatile=metatile)
+    return Stage(parameters=parameters, inputs=inputs, extents=extents, output=output, clamp=section.clamp)
+
+
+def _inputs(recipe: Recipe, zoom: int, opened: dict[str, Input]) -> dict[str, Input]:
+    """The inputs at *zoom*; those with equal options are one and the same at all zooms."""
+    inputs = {}
+    for name, options in recipe.inputs_at(zoom).items():
+        key = json.dumps([name, options], sort_keys=True)
+        if key not in opened:
+            opened[key] = _open_input(recipe, name, options)
+        inputs[name] = opened[key]
+    return inputs
+
+
+def _open_input(recipe: Recipe, name: str, options: Mapping[str, Any]) -> Input:
+    where = f"{recipe.name}: inputs.{name}"
+    filled = fill(dict(options), os.environ, where=f"inputs.{name}")
+    plugin = find("inputs", filled.pop("format"))
+    if isinstance(filled.get("path"), str):
+        filled["path"] = _folder(recipe, filled["path"])
+    source: Input = build(plugin, filled, where=where, places=recipe.places)
+    return source
+
+
+def _folder(recipe: Recipe, path: str) -> str:
+    """A path as seen from the recipe's folder; what names a protocol stays as it is."""
+    if "://" in path or path.startswith("/vsi"):
+        return path
+    return os.path.normpath(os.path.join(recipe.folder, os.path.expanduser(path)))
+
+
+def _pyramid(recipe: Recipe, opened: dict[str, Input]) -> Pyramid:
+    section = recipe.pyramid
+    grid = section.grid
+    if isinstance(grid, str):
+        return global_pyramid(grid, tile_size=section.tile_size, metatile=section.metatile)
+    if grid.like is not None:
+        return pixel_pyramid(_like(recipe, grid.like, opened), tile_size=section.tile_size, metatile=section.metatile)
+    assert grid.crs is not None and grid.bounds is not None  # noqa: PT018, S101 - the recipe has one of three forms
+    left, bottom, right, top = grid.bounds
+    try:
+        crs = crs_name(grid.crs)
+    except ValueError as error:
+        raise RecipeError(f"{recipe.name}: pyramid.grid.crs: {error}") from error
+    if grid.shape is not None:
+        rows, cols = grid.shape
+        return Pyramid(
+            crs=crs,
+            left=left,
+            top=top,
+            resolution=(right - left) / (cols * section.tile_size),
+            base_zoom=0,
+            height=rows * section.tile_size,
+            width=cols * section.tile_size,
+            tile_size=section.tile_size,
+            metatile=section.metatile,
+        )
+    assert grid.resolution is not None  # noqa: S101 - the recipe has one of three forms
+    height, width = (math.ceil(side / grid.resolution - 1e-6) for side in (top - bottom, right - left))
+    native = Grid(crs=crs, left=left, top=top, resolution=grid.resolution, height=height, width=width)
+    return pixel_pyramid(native, tile_size=section.tile_size, metatile=section.metatile)
+
+
+def _like(recipe: Recipe, name: str, opened: dict[str, Input]) -> Grid:
+    """The pixel grid of an input."""
+    zoom = recipe.zooms.max if recipe.zooms else 0
+    inputs = _inputs(recipe, zoom, opened)
+    if name not in inputs:
+        raise RecipeError(f"{recipe.name}: pyramid.grid.like: there is no input {name!r}; {nearest(name, inputs)}")
+    source = inputs[name]
+    if not isinstance(source, HasGrid):
+        raise RecipeError(f"{recipe.name}: pyramid.grid.like: input {name!r} has no pixel grid; name a raster file")
+    return source.native_grid()
+
+
+def _zooms(recipe: Recipe, pyramid: Pyramid) -> tuple[int, ...]:
+    if recipe.zooms is not None:
+        return tuple(range(recipe.zooms.min, recipe.zooms.max + 1))
+    return tuple(range(0 if recipe.overviews else pyramid.base_zoom, pyramid.base_zoom + 1))
+
+
+def produce(pipeline: Pipeline, tile: Tile) -> Pixels | None:
+    """Call the process for a base tile.
+
+    Returns:
+        `(band, row, col)` of the tile without its buffer, in the output's dtype; None where there is no data.
+
+    Raises:
+        ProcessError: the process failed or returned what does not fit.
+        InputError: an input could not be read.
+    """
+    stage = pipeline.stages[tile.zoom]
+    core = pipeline.pyramid.grid(tile)
+    rows, cols = _reach(pipeline, core)
+    if not rows or not cols:
+        return None
+    grid = core.window(row=rows.start, col=cols.start, height=len(rows), width=len(cols))
+    arguments: dict[str, Any] = dict(stage.parameters)
+    for name, source in stage.inputs.items():
+        arguments[name] = _tile_input(pipeline.pyramid, name, source, grid, stage.extents[name])
+    for name, kind in engine_arguments(pipeline.process).items():
+        arguments[name] = tile if kind is Tile else grid
+    result = call(pipeline.process, arguments)
+    kept_rows, kept_cols = (
+        range(max(rows.start, 0), min(rows.stop, core.height)),
+        range(max(cols.start, 0), min(cols.stop, core.width)),
+    )
+    pixels = fit(
+        result,
+        shape=grid.shape,
+        kept=(
+            slice(kept_rows.start - rows.start, kept_rows.stop - rows.start),
+            slice(kept_cols.start - cols.start, kept_cols.stop - cols.start),
+        ),
+        bands=pipeline.bands,
+        dtype=pipeline.dtype,
+        nodata=pipeline.nodata,
+        clamp=stage.clamp,
+    )
+    if pixels is None or pixels.shape[1:] == core.shape:
+        return pixels
+    whole = np.full((pipeline.bands, *core.shape), pipeline.fill, dtype=pipeline.dtype)
+    whole[:, kept_rows.start : kept_rows.stop, kept_cols.start : kept_cols.stop] = pixels
+    return whole
+
+
+def _reach(pipeline: Pipeline, core: Grid) -> tuple[range, range]:
+    """Rows and columns, counted from the tile's corner, that the process gets."""
+    buffer = pipeline.buffer_px
+    rows, cols = range(-buffer, core.height + buffer), range(-buffer, core.width + buffer)
+    if not pipeline.clip:
+        return rows, cols
+    extent = pipeline.extent
+    top, bottom = (round((core.top - y) / core.resolution) for y in (extent.top, extent.bottom))
+    left, right = (round((x - core.left) / core.resolution) for x in (extent.left, extent.right))
+    return range(max(rows.start, top), min(rows.stop, bottom)), range(max(cols.start, left), min(cols.stop, right))
+
+
+def _tile_input(pyramid: Pyramid, name: str, source: Input, grid: Grid, extent: Bounds) -> TileInput:
+    world, bounds = pyramid.bounds, grid.bounds
+    if pyramid.wraps and (bounds.left < world.left or bounds.right > world.right):
+        return TileInput(name, Wrapped(source, world), grid, bounds)
+    return TileInput(name, source, grid, extent)

@@ -1,0 +1,233 @@
+"""The user's function: loaded once in each worker, checked before the first tile."""
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import linecache
+import os
+import sys
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from typing import Any
+
+from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
+
+from tilepipe.errors import ProcessError, TilepipeError, nearest
+from tilepipe.geo.grid import Grid
+from tilepipe.geo.pyramid import Tile
+from tilepipe.plugins import names
+
+__all__ = ["Process", "call", "check", "engine_arguments", "find_process", "title"]
+
+FUNCTION = "execute"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """A Python module with a function `execute`, as text, so that it runs where its file is not."""
+
+    name: str
+    """As the recipe has it."""
+    path: str
+    """Where the text is from; tracebacks name it."""
+    source: str
+
+    @property
+    def checksum(self) -> str:
+        """Changes with the code."""
+        return hashlib.sha256(self.source.encode()).hexdigest()[:16]
+
+    def function(self) -> Callable[..., Any]:
+        """The function itself; the module is run once in each worker, so what it keeps in globals stays.
+
+        Raises:
+            ProcessError: the module cannot be run or has no such function.
+        """
+        return _load(self.path, self.source)
+
+
+def find_process(reference: str, *, folder: str) -> Process:
+    """The process a recipe names.
+
+    Args:
+        reference: a path that ends in `.py`, seen from *folder*; a registered name; or a dotted module.
+        folder: the folder of the recipe.
+
+    Raises:
+        ProcessError: there is no such file, name or module.
+    """
+    if reference.endswith(".py"):
+        path = os.path.normpath(os.path.join(folder, os.path.expanduser(reference)))
+    else:
+        path = _module_path(reference)
+    try:
+        with open(path, encoding="utf-8") as file:
+            return Process(name=reference, path=path, source=file.read())
+    except OSError as error:
+        raise ProcessError(f"process {reference}: {path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ProcessError(f"process {reference}: {path} is not Python source: {error}") from error
+
+
+def title(process: Process) -> str:
+    """First line of the module's docstring, or the process's name."""
+    module = sys.modules[process.function().__module__]
+    return (module.__doc__ or process.name).strip().splitlines()[0]
+
+
+def check(process: Process, *, inputs: Mapping[str, object], parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The parameters as the function's annotations have them, once it is sure that it can be called.
+
+    Args:
+        process: what is to be called.
+        inputs: the names it will be given.
+        parameters: the values it will be given.
+
+    Returns:
+        *parameters*, each converted to its annotation where that loses nothing, as `1` to `1.0`.
+
+    Raises:
+        ProcessError: an argument is missing, unknown, or of another type.
+    """
+    function = process.function()
+    arguments = inspect.signature(function).parameters
+    hints = _hints(process, function)
+    named = {
+        name: argument
+        for name, argument in arguments.items()
+        if argument.kind in {argument.POSITIONAL_OR_KEYWORD, argument.KEYWORD_ONLY}
+    }
+    open_ended = any(argument.kind is argument.VAR_KEYWORD for argument in arguments.values())
+    engine = {name for name in named if hints.get(name) in {Tile, Grid}}
+    twice = sorted(set(inputs) & set(parameters))
+    if twice:
+        raise ProcessError(f"process {process.name}: {', '.join(twice)}: both an input and a parameter; rename one")
+    for name in (*inputs, *parameters):
+        kind = "input" if name in inputs else "parameter"
+        if name in engine or (name not in named and not open_ended):
+            raise ProcessError(
+                f"process {process.name}: {FUNCTION}() takes no {kind} {name!r}; {nearest(name, named.keys() - engine)}"
+            )
+    missing = [
+        name
+        for name, argument in named.items()
+        if argument.default is argument.empty and name not in engine | set(inputs) | set(parameters)
+    ]
+    if missing:
+        raise ProcessError(
+            f"process {process.name}: {FUNCTION}() needs {', '.join(missing)}, which the recipe does not give; "
+            f"it gives {', '.join([*inputs, *parameters]) or 'nothing'}"
+        )
+    return {name: _value(process, name, hints.get(name), value) for name, value in parameters.items()}
+
+
+def call(process: Process, arguments: Mapping[str, Any]) -> object:
+    """What the function returns.
+
+    Raises:
+        ProcessError: whatever the function raised, which is the cause; errors of tilepipe pass as they are.
+    """
+    function = process.function()
+    try:
+        return function(**arguments)
+    except TilepipeError:
+        raise
+    except (Exception, SystemExit) as error:
+        where = _place(error, process.path)
+        raise ProcessError(f"{process.name}: {where}{type(error).__name__}: {error}") from error
+
+
+def engine_arguments(process: Process) -> Mapping[str, type]:
+    """Arguments that the engine fills in itself: those annotated with Tile or Grid."""
+    return {name: hint for name, hint in _hints(process, process.function()).items() if hint in {Tile, Grid}}
+
+
+def _value(process: Process, name: str, hint: Any, value: object) -> object:
+    if hint is None:
+        return value
+    try:
+        return _adapter(hint).validate_python(value, strict=True)
+    except PydanticSchemaGenerationError:
+        return value
+    except ValidationError as error:
+        raise ProcessError(
+            f"process {process.name}: parameter {name} = {value!r}: {error.errors()[0]['msg'].lower()}"
+        ) from error
+
+
+def _adapter(hint: Any) -> TypeAdapter[Any]:
+    if isinstance(hint, type) and (hasattr(hint, "model_config") or hasattr(hint, "__dataclass_fields__")):
+        return TypeAdapter(hint)
+    return TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
+
+
+def _hints(process: Process, function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(function, include_extras=True)
+    except NameError as error:
+        raise ProcessError(
+            f"process {process.name}: an annotation of {FUNCTION}() names what is not there: {error}"
+        ) from error
+
+
+def _module_path(reference: str) -> str:
+    registered = {name: f"tilepipe.processes.{name}" for name in _shipped()} | names("processes")
+    module = registered.get(reference, reference)
+    try:
+        found = importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        found = None
+    if found is None or not found.origin or not found.origin.endswith(".py"):
+        raise ProcessError(
+            f"process {reference}: neither a file ending in .py, nor a Python module, nor a registered name; "
+            f"{nearest(reference, registered)}"
+        )
+    return found.origin
+
+
+def _shipped() -> list[str]:
+    folder = resources.files("tilepipe.processes")
+    files = (entry.name for entry in folder.iterdir())
+    return [name.removesuffix(".py") for name in files if name.endswith(".py") and not name.startswith("_")]
+
+
+@lru_cache(maxsize=64)
+def _load(path: str, source: str) -> Callable[..., Any]:
+    name = f"tilepipe_process_{hashlib.sha256((path + source).encode()).hexdigest()[:16]}"
+    module = types.ModuleType(name)
+    module.__file__ = path
+    # Without a file on this machine, a traceback still shows the lines.
+    linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)
+    sys.modules[name] = module
+    folder = os.path.dirname(path)
+    if folder not in sys.path:
+        sys.path.append(folder)
+    try:
+        exec(compile(source, path, "exec"), module.__dict__)  # noqa: S102 - running the user's code is the purpose
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        raise ProcessError(
+            f"process {path} cannot be loaded: {_place(error, path)}{type(error).__name__}: {error}"
+        ) from error
+    function = getattr(module, FUNCTION, None)
+    if not callable(function):
+        raise ProcessError(f"process {path} has no function {FUNCTION}()")
+    return typing.cast("Callable[..., Any]", function)
+
+
+def _place(error: BaseException, path: str) -> str:
+    """The line of the user's file that was being run."""
+    lines = []
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == path:
+            lines.append(trace.tb_lineno)
+        trace = trace.tb_next
+    if isinstance(error, SyntaxError) and error.lineno:
+        lines.append(error.lineno)
+    return f"line {lines[-1]}: " if lines else ""

@@ -1,0 +1,123 @@
+"""A run on an output from its first to its last step: journal, loop, index."""
+
+import os
+from collections.abc import Generator
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+from tilepipe.errors import PlanError
+from tilepipe.executors.protocol import Executor
+from tilepipe.index.files import write_index
+from tilepipe.journal import Identity, Journal, Source, open_journal
+from tilepipe.loop import loop
+from tilepipe.outcome import Outcome
+from tilepipe.pipeline import Pipeline
+from tilepipe.plan import Plan
+from tilepipe.process import title
+from tilepipe.selection import Selection
+
+__all__ = ["run"]
+
+KERNEL_PX = 8
+"""How far a resampling of an input may look beyond the buffer, in pixels of the tile."""
+
+
+def run(
+    pipeline: Pipeline,
+    plan: Plan,
+    *,
+    selection: Selection,
+    executor: Executor,
+    overwrite: bool = False,
+    accept_changes: bool = False,
+    stop: bool = True,
+    retries: int = 2,
+) -> Generator[Outcome, None, None]:
+    """Make the tiles of *plan* that are not there yet, and the index of all that are.
+
+    Leaving the iterator early ends what is under way; what was made is noted, and the index is written.
+
+    Args:
+        pipeline: what to make tiles from.
+        plan: which tiles.
+        selection: how the plan came to be: whether it is all that the recipe asks for.
+        executor: where.
+        overwrite: make tiles again that are there.
+        accept_changes: keep tiles that another recipe or process made.
+        stop: whether to end at the first failed tile, or to go on without it.
+        retries: how often a passing fault of an input or a storage is tried again.
+
+    Yields:
+        What became of each task.
+
+    Raises:
+        JournalError: another run holds the output, or another recipe made it.
+        PlanError: overviews are asked for of tiles that were never made.
+        RunFailed: after the last outcome, when tiles failed.
+    """
+    whole = selection.everything
+    with open_journal(
+        output=pipeline.output,
+        storage=pipeline.storage,
+        identity=_identity(pipeline),
+        overwrite=plan.area if overwrite else None,
+        overwrite_zooms=None if whole else plan.zooms,
+        accept_changes=accept_changes,
+    ) as journal:
+        _check_sources(plan, journal, pipeline)
+        try:
+            yield from loop(pipeline, plan, executor=executor, journal=journal, stop=stop, retries=retries)
+            if whole:
+                _remove_stale(pipeline, journal)
+        finally:
+            _index(pipeline, journal)
+
+
+def _identity(pipeline: Pipeline) -> Identity:
+    """All that decides what is in a tile."""
+    sources: dict[str, Source] = {}
+    for stage in pipeline.stages.values():
+        for name, source in stage.inputs.items():
+            files, extent = dict(source.fingerprint()), stage.extents[name]
+            if name in sources:
+                files, extent = {**sources[name].files, **files}, extent.union(sources[name].extent)
+            sources[name] = Source(files=files, extent=extent)
+    facts = asdict(pipeline.pyramid)
+    return Identity(
+        recipe=pipeline.recipe.document,
+        process=f"{pipeline.process.name} {pipeline.process.checksum}",
+        code=pipeline.process.source,
+        pyramid={**facts, "output_metatile": pipeline.output.metatile},
+        inputs=sources,
+        margin_px=pipeline.buffer_px + KERNEL_PX,
+    )
+
+
+def _check_sources(plan: Plan, journal: Journal, pipeline: Pipeline) -> None:
+    """Refuse to make overviews of a zoom at which nothing was ever made."""
+    made = journal.known.zooms() if journal.known is not None else set()
+    for zoom in sorted(plan.zooms):
+        if zoom in pipeline.reduced and zoom + 1 not in made | set(plan.zooms):
+            raise PlanError(f"zoom {zoom} is made from zoom {zoom + 1}, which has not been made; add --zoom {zoom + 1}")
+
+
+def _remove_stale(pipeline: Pipeline, journal: Journal) -> None:
+    """Remove tiles of an earlier recipe that the present one does not make any more."""
+    if journal.known is not None:
+        for tile, _ in list(journal.known.stale()):
+            pipeline.output.delete(tile)
+
+
+def _index(pipeline: Pipeline, journal: Journal) -> None:
+    storage = pipeline.storage
+    filler = write_index(
+        output=pipeline.output,
+        storage=storage,
+        limits=journal.limits(),
+        fillers=journal.fillers,
+        name=os.path.basename(storage.root) or "tiles",
+        title=title(pipeline.process),
+        created=datetime.fromtimestamp(journal.begun, tz=UTC),
+    )
+    if filler is not None:
+        journal.note_filler(filler)
