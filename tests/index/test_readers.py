@@ -226,6 +226,16 @@ def test_band_names_come_through_the_twin(publish):
         assert file.descriptions == names
 
 
+def test_a_coarse_level_that_ends_before_the_finest_one_is_nodata_there(publish):
+    native = Grid(crs="EPSG:32633", left=399961.7, top=5300033.1, resolution=29.97, height=66, width=66)
+    pyramid = pixel_pyramid(native, tile_size=16, metatile=4)
+
+    published = publish(pyramid, [Tile(3, *place) for place in product(range(2), range(2))], range(4))
+
+    _assert_facts(published)
+    _assert_all_levels(published)
+
+
 def test_tiles_at_the_antimeridian_and_the_poles_are_read(publish):
     corners = [Tile(4, 0, 0), Tile(4, 0, 31), Tile(4, 15, 0), Tile(4, 15, 31)]
 

@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from rasterio.crs import CRS
-from rasterio.warp import transform
+import numpy as np
 
 from tilepipe.errors import OutputError
 from tilepipe.geo.grid import Bounds, Grid
 from tilepipe.geo.pyramid import Pyramid, Tile
+from tilepipe.geo.warp import crs_wkt, is_geographic, metres_per_unit, transform_points
 from tilepipe.index.extent import Footprint, Level, Limits, footprint, levels, raster_grid
 
 __all__ = ["TileSet", "listed", "prototype", "stac_item"]
@@ -157,9 +157,8 @@ def _properties(tile_set: TileSet, shown: Sequence[Level], grid: Grid) -> dict[s
 
 
 def _projection(grid: Grid) -> dict[str, object]:
-    coded = re.fullmatch(r"[A-Za-z]\w*:\w+", grid.crs)
     return {
-        **({"proj:code": grid.crs} if coded else {"proj:code": None, "proj:wkt2": _wkt2(grid.crs)}),
+        "proj:code": grid.crs if re.fullmatch(r"[A-Za-z]\w*:\w+", grid.crs) else None,
         "proj:shape": [grid.height, grid.width],
         "proj:bbox": list(grid.bounds),
         "proj:transform": [grid.resolution, 0.0, grid.left, 0.0, -grid.resolution, grid.top],
@@ -257,17 +256,16 @@ def _footprint(pyramid: Pyramid, raster: Bounds) -> Footprint | None:
 
 
 def _lonlat(crs: str, xs: Sequence[float], ys: Sequence[float]) -> tuple[Sequence[float], Sequence[float]]:
-    lons, lats = transform(CRS.from_user_input(crs), CRS.from_epsg(4326), xs, ys)[:2]
-    return lons, lats
-
-
-def _wkt2(crs: str) -> str:
-    return str(CRS.from_user_input(crs).to_wkt(version="WKT2_2019"))
+    try:
+        lons, lats = transform_points(np.array(xs), np.array(ys), src_crs=crs, dst_crs="EPSG:4326")
+    except ValueError:
+        # The plane of a building site has no place on the globe, and needs none to be shown.
+        return [math.inf] * len(xs), [math.inf] * len(ys)
+    return lons.tolist(), lats.tolist()
 
 
 def _metres_per_unit(crs: str) -> float:
-    found = CRS.from_user_input(crs)
-    if not found.is_geographic:
-        return float(found.linear_units_factor[1])
-    radius = re.search(r'(?:SPHEROID|ELLIPSOID)\["[^"]*",\s*([0-9.]+)', found.to_wkt())
-    return math.pi * float(radius[1]) / 180 if radius else 1.0
+    """As GDAL reckons it when it reads a scale: a degree by the radius of the crs's own globe."""
+    radius = re.search(r'(?:SPHEROID|ELLIPSOID)\["[^"]*",\s*([0-9.]+)', crs_wkt(crs)) if is_geographic(crs) else None
+    # Multiplied in the order in which GDAL does it, else the last bit of the resolution is another one.
+    return float(radius[1]) * math.pi / 180 if radius else metres_per_unit(crs)
