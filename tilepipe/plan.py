@@ -93,19 +93,19 @@ class Plan:
         return sum(roots.count().values())
 
     def _bands(self) -> list[Band]:
-        """The zooms in runs without gaps, cut to the depth of a branch, finest first.
+        """The zooms cut to the depth of a branch, finest first.
 
-        A band that starts on another one's roots spans one zoom less, so that it too ends in at most 4**depth tiles.
+        A root may lie at a zoom that is not planned, so that tiles of a single zoom too come in branches. A band that
+        starts on another one's roots spans one zoom less, so that it too ends in at most 4**depth tiles.
         """
         bands: list[Band] = []
         remaining = list(self.zooms)
         while remaining:
-            leaf = root = remaining.pop()
-            rests = bool(bands) and bands[-1].root == leaf + 1 and leaf in self.reduced
-            levels = self.depth - rests
-            while remaining and remaining[-1] == root - 1 and leaf - root < levels:
-                root = remaining.pop()
+            leaf = remaining[-1]
+            rests = leaf in self.reduced and bool(bands)
+            root = max(0, leaf - self.depth + (rests and self.depth > 0))
             bands.append(Band(root, leaf))
+            remaining = [zoom for zoom in remaining if zoom < root]
         return bands
 
     def _walk(self, bands: list[Band], tile: Tile, *, inside: bool) -> Iterator[Branch]:
@@ -114,7 +114,14 @@ class Plan:
             for below, below_inside in self._descend(tile, lower[-1].root, inside=inside):
                 yield from self._walk(lower, below, inside=below_inside)
         depth = band.leaf - band.root
-        yield Branch(tile, depth, self._bits(tile, depth, inside=inside))
+        tiles = self._bits(tile, depth, inside=inside) & self._planned(band)
+        if tiles:
+            yield Branch(tile, depth, tiles)
+
+    def _planned(self, band: Band) -> int:
+        """The bits of the zooms of a band that are planned."""
+        levels = (zoom - band.root for zoom in self.zooms if band.root <= zoom <= band.leaf)
+        return sum(full(level) ^ (full(level - 1) if level else 0) for level in levels)
 
     def _top(self, zoom: int) -> Iterator[tuple[Tile, bool]]:
         rows, cols = self._matrix(0)

@@ -142,6 +142,7 @@ def call(process: Process, arguments: Mapping[str, Any]) -> object:
         raise ProcessError(f"{process.name}: {where}{type(error).__name__}: {error}") from error
 
 
+@lru_cache(maxsize=64)
 def engine_arguments(process: Process) -> Mapping[str, type]:
     """Arguments that the engine fills in itself: those annotated with Tile or Grid."""
     return {name: hint for name, hint in _hints(process, process.function()).items() if hint in {Tile, Grid}}

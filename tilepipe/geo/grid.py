@@ -1,6 +1,6 @@
 """A pixel grid: where each pixel of an array lies."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from affine import Affine
@@ -75,10 +75,11 @@ class Grid:
 
     def window(self, *, row: int, col: int, height: int, width: int) -> "Grid":
         """The grid of the same pixels that starts at *row* and *col* of this one; both may be negative."""
-        return replace(
-            self,
+        return Grid(
+            crs=self.crs,
             left=self.left + col * self.resolution,
             top=self.top - row * self.resolution,
+            resolution=self.resolution,
             height=height,
             width=width,
         )

@@ -108,17 +108,12 @@ class Pyramid:
         """The pixels of *tile* and *buffer_px* more on each side, whether or not they lie in the matrix."""
         height, width = self.tile_shape(tile.zoom)
         step = self.tile_size * self.metatile
-        whole = Grid(
+        resolution = self.resolution_at(tile.zoom)
+        return Grid(
             crs=self.crs,
-            left=self.left,
-            top=self.top,
-            resolution=self.resolution_at(tile.zoom),
-            height=0,
-            width=0,
-        )
-        return whole.window(
-            row=tile.row * step - buffer_px,
-            col=tile.col * step - buffer_px,
+            left=self.left + (tile.col * step - buffer_px) * resolution,
+            top=self.top - (tile.row * step - buffer_px) * resolution,
+            resolution=resolution,
             height=height + 2 * buffer_px,
             width=width + 2 * buffer_px,
         )
