@@ -38,8 +38,8 @@ class Tile(NamedTuple):
 class Pyramid:
     """Tile matrices whose pixels halve from one zoom to the next, all anchored at the top left corner.
 
-    A tile is *metatile* x *metatile* tiles of *tile_size* pixels; where the whole matrix is smaller, the tile is
-    as large as the matrix. The tiles of one zoom all have one size: those at the right and lower end may reach over
+    A tile is *metatile* x *metatile* tiles of *tile_size* pixels, *metatile* being a power of two; where the whole
+    matrix is smaller, the tile is about as large as the matrix. The tiles of one zoom all have one size: those at the right and lower end may reach over
     the edge.
     """
 
@@ -82,9 +82,8 @@ class Pyramid:
 
     def tile_shape(self, zoom: int) -> tuple[int, int]:
         """Rows and columns of pixels of each tile at *zoom*."""
-        most = self.tile_size * self.metatile
-        rows, cols = (-(-n // self.tile_size) * self.tile_size for n in self.pixels_at(zoom))
-        return min(most, rows), min(most, cols)
+        rows, cols = (min(self.metatile, _power_of_two(-(-n // self.tile_size))) for n in self.pixels_at(zoom))
+        return rows * self.tile_size, cols * self.tile_size
 
     def matrix_shape(self, zoom: int) -> tuple[int, int]:
         """Rows and columns of tiles at *zoom*."""
@@ -117,6 +116,11 @@ class Pyramid:
             height=height + 2 * buffer_px,
             width=width + 2 * buffer_px,
         )
+
+
+def _power_of_two(number: int) -> int:
+    """The next power of two: so rounded, the tiles of a zoom never end before those of the next one do."""
+    return 1 << (number - 1).bit_length()
 
 
 def _halved(pixels: int, times: int) -> int:
