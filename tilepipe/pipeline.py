@@ -60,6 +60,8 @@ class Pipeline:
     process: Process
     pyramid: Pyramid
     buffer_px: int
+    area: Any
+    """The recipe's area as it spells it, None where it has none."""
     clip: bool
     """Whether the buffer ends where the data does."""
     zooms: tuple[int, ...]
@@ -113,7 +115,9 @@ def open_pipeline(recipe: Recipe) -> Pipeline:
     opened: dict[str, Input] = {}
     pyramid = _pyramid(recipe, opened)
     zooms = _zooms(recipe, pyramid)
-    below = zooms[0] if recipe.overviews is None else recipe.overviews.below or zooms[-1]
+    below = zooms[0]
+    if recipe.overviews is not None:
+        below = zooms[-1] if recipe.overviews.below is None else recipe.overviews.below
     stages = {}
     for zoom in zooms:
         stages[zoom] = _stage(recipe, process, pyramid, zoom, opened if zoom >= below else None)
@@ -123,6 +127,7 @@ def open_pipeline(recipe: Recipe) -> Pipeline:
         process=process,
         pyramid=pyramid,
         buffer_px=recipe.pyramid.pixelbuffer,
+        area=fill(recipe.area.value, os.environ, where="area") if recipe.area else None,
         clip=recipe.pyramid.edge == "clip",
         zooms=zooms,
         reduced=frozenset(zoom for zoom in zooms if zoom < below),
@@ -151,14 +156,8 @@ def _stage(recipe: Recipe, process: Process, pyramid: Pyramid, zoom: int, opened
     section = recipe.output_at(zoom)
     options = fill(section.for_format, os.environ, where="output")
     storage = LocalStorage(_folder(recipe, fill(section.path, os.environ, where="output.path")))
-    form = build(find("formats", section.format), options, where=f"{recipe.name}: output", places=recipe.places)
-    metatile = section.metatile or recipe.pyramid.metatile
-    if metatile > recipe.pyramid.metatile:
-        raise RecipeError(
-            f"{recipe.name}: output.metatile is {metatile}, larger than pyramid.metatile {recipe.pyramid.metatile}; "
-            f"set it to {recipe.pyramid.metatile} or less"
-        )
-    output = TileDirectory(storage=storage, format=form, pyramid=pyramid, metatile=metatile)
+    form = build(find("formats", section.format), options, where="output", places=recipe.places)
+    output = TileDirectory(storage=storage, format=form, pyramid=pyramid, metatile=section.metatile or pyramid.metatile)
     return Stage(parameters=parameters, inputs=inputs, extents=extents, output=output, clamp=section.clamp)
 
 
@@ -174,12 +173,11 @@ def _inputs(recipe: Recipe, zoom: int, opened: dict[str, Input]) -> dict[str, In
 
 
 def _open_input(recipe: Recipe, name: str, options: Mapping[str, Any]) -> Input:
-    where = f"{recipe.name}: inputs.{name}"
     filled = fill(dict(options), os.environ, where=f"inputs.{name}")
     plugin = find("inputs", filled.pop("format"))
     if isinstance(filled.get("path"), str):
         filled["path"] = _folder(recipe, filled["path"])
-    source: Input = build(plugin, filled, where=where, places=recipe.places)
+    source: Input = build(plugin, filled, where=f"inputs.{name}", places=recipe.places)
     return source
 
 

@@ -105,7 +105,7 @@ def _area(pipeline: Pipeline) -> Area:
                 f"the inputs lie in {reach}, outside of the pyramid's {pyramid.bounds}; choose another grid"
             )
         return Area(None if covered.equals(box(pyramid.bounds)) else covered)
-    geometry, own = read_area(recipe.area.value, folder=recipe.folder, where=f"{recipe.name}: area")
+    geometry, own = read_area(pipeline.area, folder=recipe.folder, where=f"{recipe.name}: area")
     placed = place(geometry, crs=recipe.area.crs or own or LONLAT, pyramid=pyramid, where=f"{recipe.name}: area")
     if placed is None:
         raise RecipeError(f"{recipe.name}: area: it lies outside of the pyramid, which covers {pyramid.bounds}")
