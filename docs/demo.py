@@ -40,10 +40,11 @@ def write_dem(path: Path) -> None:
 
 
 def write_picture(twin: Path, path: Path) -> None:
-    """The whole of the tiles as one picture, read as any reader of GDAL would."""
+    """The part of the tiles that holds data as one picture, read as any reader of GDAL would."""
     with rasterio.open(twin) as source:
-        step = max(1, max(source.shape) // 1200)
-        relief = source.read(1, out_shape=(source.height // step, source.width // step), masked=True)
+        relief = source.read(1, masked=True)
+    rows, cols = (np.flatnonzero(relief.count(axis=axis)) for axis in (1, 0))
+    relief = relief[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
     colours = mpl.colormaps["gray"](relief.filled(0) / 255.0, bytes=True)
     colours[..., 3] = np.where(np.ma.getmaskarray(relief), 0, 255)
     pictures.imsave(path, colours)
@@ -54,7 +55,7 @@ def main() -> None:
     write_dem(OUT / "dem.tif")
     tilepipe = Path(sys.executable).with_name("tilepipe")
     recipe = os.path.relpath(ROOT / "recipes" / "hillshade.yaml")
-    subprocess.run([tilepipe, "execute", recipe, "--overwrite"], check=True)
+    subprocess.run([tilepipe, "execute", recipe], check=True)
     write_picture(OUT / "hillshade" / "stac.vrt", OUT / "hillshade.png")
     print(f"tiles    {OUT / 'hillshade'}")
     print(f"STAC     {OUT / 'hillshade' / 'stac.json'}")

@@ -7,24 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
-
 from tilepipe.errors import RecipeError, nearest
 from tilepipe.geo.grid import Bounds, Grid
-from tilepipe.geo.pyramid import Pyramid, Tile, global_pyramid, pixel_pyramid
-from tilepipe.geo.raster import Pixels
+from tilepipe.geo.pyramid import Pyramid, global_pyramid, pixel_pyramid
 from tilepipe.geo.warp import crs_name
 from tilepipe.inputs.protocol import Input
-from tilepipe.inputs.tile_input import TileInput
-from tilepipe.inputs.wrapped import Wrapped
 from tilepipe.outputs.tile_directory import TileDirectory
 from tilepipe.plugins import find
-from tilepipe.process import Process, call, check, engine_arguments, find_process
+from tilepipe.process import Process, check, find_process
 from tilepipe.recipe import Recipe, build, fill
-from tilepipe.result import fit
 from tilepipe.storage import LocalStorage
 
-__all__ = ["HasGrid", "Pipeline", "Stage", "open_pipeline", "produce"]
+__all__ = ["HasGrid", "Pipeline", "Stage", "open_pipeline"]
 
 
 @runtime_checkable
@@ -236,67 +230,3 @@ def _zooms(recipe: Recipe, pyramid: Pyramid) -> tuple[int, ...]:
     if recipe.zooms is not None:
         return tuple(range(recipe.zooms.min, recipe.zooms.max + 1))
     return tuple(range(0 if recipe.overviews else pyramid.base_zoom, pyramid.base_zoom + 1))
-
-
-def produce(pipeline: Pipeline, tile: Tile) -> Pixels | None:
-    """Call the process for a base tile.
-
-    Returns:
-        `(band, row, col)` of the tile without its buffer, in the output's dtype; None where there is no data.
-
-    Raises:
-        ProcessError: the process failed or returned what does not fit.
-        InputError: an input could not be read.
-    """
-    stage = pipeline.stages[tile.zoom]
-    core = pipeline.pyramid.grid(tile)
-    rows, cols = _reach(pipeline, core)
-    if not rows or not cols:
-        return None
-    grid = core.window(row=rows.start, col=cols.start, height=len(rows), width=len(cols))
-    arguments: dict[str, Any] = dict(stage.parameters)
-    for name, source in stage.inputs.items():
-        arguments[name] = _tile_input(pipeline.pyramid, name, source, grid, stage.extents[name])
-    for name, kind in engine_arguments(pipeline.process).items():
-        arguments[name] = tile if kind is Tile else grid
-    result = call(pipeline.process, arguments)
-    kept_rows, kept_cols = (
-        range(max(rows.start, 0), min(rows.stop, core.height)),
-        range(max(cols.start, 0), min(cols.stop, core.width)),
-    )
-    pixels = fit(
-        result,
-        shape=grid.shape,
-        kept=(
-            slice(kept_rows.start - rows.start, kept_rows.stop - rows.start),
-            slice(kept_cols.start - cols.start, kept_cols.stop - cols.start),
-        ),
-        bands=pipeline.bands,
-        dtype=pipeline.dtype,
-        nodata=pipeline.nodata,
-        clamp=stage.clamp,
-    )
-    if pixels is None or pixels.shape[1:] == core.shape:
-        return pixels
-    whole = np.full((pipeline.bands, *core.shape), pipeline.fill, dtype=pipeline.dtype)
-    whole[:, kept_rows.start : kept_rows.stop, kept_cols.start : kept_cols.stop] = pixels
-    return whole
-
-
-def _reach(pipeline: Pipeline, core: Grid) -> tuple[range, range]:
-    """Rows and columns, counted from the tile's corner, that the process gets."""
-    buffer = pipeline.buffer_px
-    rows, cols = range(-buffer, core.height + buffer), range(-buffer, core.width + buffer)
-    if not pipeline.clip:
-        return rows, cols
-    extent = pipeline.extent
-    top, bottom = (round((core.top - y) / core.resolution) for y in (extent.top, extent.bottom))
-    left, right = (round((x - core.left) / core.resolution) for x in (extent.left, extent.right))
-    return range(max(rows.start, top), min(rows.stop, bottom)), range(max(cols.start, left), min(cols.stop, right))
-
-
-def _tile_input(pyramid: Pyramid, name: str, source: Input, grid: Grid, extent: Bounds) -> TileInput:
-    world, bounds = pyramid.bounds, grid.bounds
-    if pyramid.wraps and (bounds.left < world.left or bounds.right > world.right):
-        return TileInput(name, Wrapped(source, world), grid, bounds)
-    return TileInput(name, source, grid, extent)

@@ -23,7 +23,8 @@ from tilepipe.geo.pyramid import Tile
 from tilepipe.geo.raster import Pixels, Raster, missing
 from tilepipe.outcome import Failure, Outcome
 from tilepipe.outputs.protocol import Part
-from tilepipe.pipeline import Pipeline, produce
+from tilepipe.pipeline import Pipeline
+from tilepipe.produce import produce
 from tilepipe.task import Task
 
 __all__ = ["Orders", "make_branch"]
@@ -96,7 +97,7 @@ class _Branch:
             reduced = halve(pixels, nodata=pipeline.nodata, method=pipeline.resampling)
             below = tile_at(self.task.root, child)
             top, left = (below.row - 2 * tile.row) * half, (below.col - 2 * tile.col) * half
-            place = overview[:, top : top + half, left : left + half]
+            place = overview[:, top : top + reduced.shape[1], left : left + reduced.shape[2]]
             place[...] = reduced[:, : place.shape[1], : place.shape[2]]
         if overview is None or bool(missing(overview, pipeline.nodata).all()):
             return None

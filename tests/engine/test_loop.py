@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tilepipe.errors import RunFailed, WorkerLost
 from tilepipe.geo.branch import bits, tile_at
 from tilepipe.geo.geometry import Area
-from tilepipe.geo.pyramid import Tile, global_pyramid
+from tilepipe.geo.pyramid import global_pyramid
 from tilepipe.loop import loop
 from tilepipe.outcome import Failure, Outcome
 from tilepipe.outputs.protocol import Part
@@ -219,9 +219,7 @@ def test_leaving_the_loop_ends_what_is_under_way():
 
 
 def test_what_waits_is_bounded_by_what_is_under_way():
-    plan = Plan(
-        pyramid=PYRAMID, area=Area(None), zooms=tuple(range(9)), reduced=frozenset(range(8)), depth=1
-    )
+    plan = Plan(pyramid=PYRAMID, area=Area(None), zooms=tuple(range(9)), reduced=frozenset(range(8)), depth=1)
     executor = Theatre(8, Random(3))
     outcomes = run(plan, executor)
     held = 0

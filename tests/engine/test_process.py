@@ -169,5 +169,5 @@ def test_without_annotations_any_value_goes(process):
 
 
 def test_an_annotation_that_names_nothing_is_told(process):
-    with pytest.raises(ProcessError, match="an annotation of execute.. names what is not there.*NoSuch"):
+    with pytest.raises(ProcessError, match=r"an annotation of execute\(\) names what is not there.*NoSuch"):
         check(process("def execute(a: 'NoSuch'): return a"), inputs={}, parameters={"a": 1})

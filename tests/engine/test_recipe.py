@@ -446,7 +446,7 @@ def test_document_to_recipe_to_document_changes_nothing(parameters, zoom, metati
 
 def test_a_recipe_pickles(write):
     recipe = load_recipe(write())
-    copy = pickle.loads(pickle.dumps(recipe))  # noqa: S301
+    copy = pickle.loads(pickle.dumps(recipe))
 
     assert copy == recipe
     assert (copy.name, copy.folder, copy.document, copy.places) == (

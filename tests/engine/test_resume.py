@@ -128,7 +128,7 @@ def test_overwriting_a_region_makes_it_and_the_overviews_above_it_and_nothing_el
     project.run()
     before = project.files()
 
-    made, kept = project.run(overwrite=True, tile=LEAF, zooms=[0, 1, 2, 3, 4])
+    made, _ = project.run(overwrite=True, tile=LEAF, zooms=[0, 1, 2, 3, 4])
 
     assert made == {LEAF} | above(LEAF)
     assert project.files() == before
@@ -240,7 +240,7 @@ def test_an_interrupted_overwrite_goes_on(project):
     first = next(outcomes)
     outcomes.close()
 
-    made, kept = project.run()
+    made, _ = project.run()
 
     assert made == whole - set(first.tiles(first.made))
 
@@ -260,8 +260,10 @@ def test_leaving_the_loop_keeps_what_was_made(project):
 
 def test_a_second_run_at_once_is_refused_and_the_first_is_named(project):
     project.run()
+    refusal = rf"another run holds .* \(pid {os.getpid()}, host here\); wait for it"
     with hold(str(project.out / ".tilepipe/lock"), {"pid": os.getpid(), "host": "here"}):
-        with pytest.raises(JournalError, match=rf"another run holds .* \(pid {os.getpid()}, host here\); wait for it"):
+        with_lock = pytest.raises(JournalError, match=refusal)
+        with with_lock:
             project.run()
 
 

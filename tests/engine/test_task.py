@@ -15,11 +15,14 @@ def never(tile):
     return False
 
 
-def fresh(tiles=full(3), remade=never, depth=3):
+WHOLE = full(3)
+
+
+def fresh(tiles=WHOLE, remade=never, depth=3):
     return task_for(Branch(ROOT, depth, tiles), reduced=REDUCED, lookup=None, remade=remade)
 
 
-def again(made, tiles=full(3), remade=never, depth=3):
+def again(made, tiles=WHOLE, remade=never, depth=3):
     def lookup(asked):
         return {tile: made[tile] for tile in asked if tile in made}
 

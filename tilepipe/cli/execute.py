@@ -8,6 +8,7 @@ from rich.console import Console
 
 from tilepipe.cli.options import memory_option, planned_for, recipe_arguments, selection_options, worker_options
 from tilepipe.cli.progress import watch
+from tilepipe.index.files import ITEM
 from tilepipe.memory import refuse_above, worker_bytes
 from tilepipe.outcome import Outcome
 from tilepipe.pipeline import open_pipeline
@@ -84,7 +85,8 @@ def execute(
     tally = shown.tally
     click.echo(f"{tally.words()}: {tally.bytes / 1e6:,.1f} MB in {tally.seconds:,.1f} s, {tally.rate:,.1f} tiles/s")
     click.echo(pipeline.storage.root)
-    click.echo(f"{pipeline.storage.root}/stac.json")
+    if pipeline.storage.get(ITEM) is not None:
+        click.echo(f"{pipeline.storage.root}/{ITEM}")
 
 
 def _log_to(path: str | None) -> None:

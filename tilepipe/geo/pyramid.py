@@ -39,8 +39,8 @@ class Pyramid:
     """Tile matrices whose pixels halve from one zoom to the next, all anchored at the top left corner.
 
     A tile is *metatile* x *metatile* tiles of *tile_size* pixels, *metatile* being a power of two; where the whole
-    matrix is smaller, the tile is about as large as the matrix. The tiles of one zoom all have one size: those at the right and lower end may reach over
-    the edge.
+    matrix is smaller, the tile is about as large as the matrix. The tiles of one zoom all have one size: those at the
+    right and lower end may reach over the edge.
     """
 
     crs: str
