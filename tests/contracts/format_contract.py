@@ -86,7 +86,7 @@ class FormatContract:
         assert not back.pixels.any()
 
     def test_a_copy_of_the_format_writes_equal_bytes(self, case: FormatCase) -> None:
-        copy: Format = pickle.loads(pickle.dumps(case.format))  # noqa: S301
+        copy: Format = pickle.loads(pickle.dumps(case.format))
 
         assert copy.encode(raster_of(case, noise(case))) == case.format.encode(raster_of(case, noise(case)))
 
