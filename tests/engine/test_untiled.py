@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from contracts.images import mosaic, write_image
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from contracts.images import mosaic, write_image
 from tilepipe.executors.inline import Inline
 from tilepipe.executors.pool import Processes, Threads
 from tilepipe.geo.halve import halve
