@@ -1,6 +1,5 @@
 """How places move between reference systems: names, units, rectangles, geometries."""
 
-import math
 from functools import lru_cache
 from threading import get_ident
 
@@ -32,6 +31,8 @@ METRES_PER_RADIAN = 6378137.0
 EDGE_POINTS = 257
 INNER_POINTS = 33
 LIMB_POINTS = 65
+LIMB_SHARE = 0.2
+"""Seen from a satellite, the outermost of so many samples is a fifth of all degrees away from the limb."""
 SEGMENTS = 1000
 """An edge as long as the whole geometry is cut into so many before it is moved."""
 
@@ -175,11 +176,15 @@ def transform_bounds(bounds: Bounds, src_crs: str, dst_crs: str) -> Bounds:
     if same_crs(src_crs, dst_crs):
         return bounds
     lonlat = dst_crs if is_geographic(dst_crs) else src_crs if is_geographic(src_crs) else LONLAT
-    around = _around(bounds, src_crs, lonlat)
     if lonlat == dst_crs:
-        return _sampled(bounds, src_crs, dst_crs) if around is None else around
+        return _around(bounds, src_crs, dst_crs)
     found = _sampled(bounds, src_crs, dst_crs)
-    if around is not None and around != bounds and _is_cut(around):
+    try:
+        around = _around(bounds, src_crs, lonlat)
+    except ValueError:
+        # On another planet.
+        return found
+    if around != bounds and _is_cut(around):
         # The line along which *dst_crs* is cut, or a pole, lies inside, where no sample of the rectangle may hit it.
         found = found.union(_sampled(around, lonlat, dst_crs))
     return found
@@ -189,30 +194,32 @@ def _is_cut(lonlat: Bounds) -> bool:
     return lonlat.right - lonlat.left >= 360 or max(abs(lonlat.bottom), abs(lonlat.top)) >= 90
 
 
-def _around(bounds: Bounds, src_crs: str, lonlat: str) -> Bounds | None:
-    """The rectangle in longitude and latitude; None where part of *bounds* lies beyond the earth."""
+def _around(bounds: Bounds, src_crs: str, lonlat: str) -> Bounds:
+    """The rectangle in longitude and latitude."""
     if src_crs == lonlat:
         passes = bounds.left < -180 or bounds.right > 180
         return Bounds(-180.0, bounds.bottom, 180.0, bounds.top) if passes else bounds
-    try:
-        left, bottom, right, top = warp.transform_bounds(_crs(src_crs), _crs(lonlat), *bounds, densify_pts=EDGE_POINTS)
-    except (CRSError, CPLE_BaseError):
-        return None
-    if not all(map(math.isfinite, (left, bottom, right, top))):
-        return None
+    # GDAL leaves out what lies beyond the earth, and with it what is seen right up to the limb.
+    if _moved(*_edges(bounds), src_crs=src_crs, dst_crs=lonlat) is None:
+        return _visible(bounds, src_crs, lonlat)
+    left, bottom, right, top = warp.transform_bounds(_crs(src_crs), _crs(lonlat), *bounds, densify_pts=EDGE_POINTS)
     return Bounds(left, bottom, right, top) if left <= right else Bounds(-180.0, bottom, 180.0, top)
 
 
 def _sampled(bounds: Bounds, src_crs: str, dst_crs: str) -> Bounds:
     inner, edges = _net(bounds, INNER_POINTS), _edges(bounds)
     xs, ys = (np.concatenate(both) for both in zip(inner, edges, strict=True))
+    moved = _moved(xs, ys, src_crs=src_crs, dst_crs=dst_crs)
+    return _visible(bounds, src_crs, dst_crs) if moved is None else _hull(*moved)
+
+
+def _moved(xs: Places, ys: Places, *, src_crs: str, dst_crs: str) -> tuple[Places, Places] | None:
+    """The points in another reference system; None where one of them has no place there."""
     try:
         new_xs, new_ys = map(np.asarray, warp.transform(_crs(src_crs), _crs(dst_crs), xs, ys))
-        if np.isfinite(new_xs).all() and np.isfinite(new_ys).all():
-            return _hull(new_xs, new_ys)
     except CPLE_BaseError:
-        pass
-    return _visible(bounds, src_crs, dst_crs)
+        return None
+    return (new_xs, new_ys) if np.isfinite(new_xs).all() and np.isfinite(new_ys).all() else None
 
 
 def _visible(bounds: Bounds, src_crs: str, dst_crs: str) -> Bounds:
@@ -222,7 +229,7 @@ def _visible(bounds: Bounds, src_crs: str, dst_crs: str) -> Bounds:
     if not known.any():
         raise ValueError(f"{tuple(bounds)} in {_brief(src_crs)} has no place in {_brief(dst_crs)}")
     found = _hull(xs[known], ys[known])
-    wide, high = 0.1 * (found.right - found.left), 0.1 * (found.top - found.bottom)
+    wide, high = LIMB_SHARE * (found.right - found.left), LIMB_SHARE * (found.top - found.bottom)
     found = Bounds(found.left - wide, found.bottom - high, found.right + wide, found.top + high)
     if is_geographic(dst_crs):
         return Bounds(max(found.left, -180), max(found.bottom, -90), min(found.right, 180), min(found.top, 90))

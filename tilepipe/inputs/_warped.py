@@ -208,7 +208,11 @@ class Warped:
         _add(inner, "SourceSRS", crs_wkt(self.source.crs))
         _add(inner, "TargetSRS", crs_wkt(self.cell.crs))
         # Where several datum shifts apply, the one for the whole file, as gdalwarp takes it.
-        left, bottom, right, top = source_bounds(self.source, "EPSG:4326")
+        try:
+            left, bottom, right, top = source_bounds(self.source, "EPSG:4326")
+        except ValueError:
+            # On another planet.
+            return root
         around = max(left, -180.0), max(bottom, -90.0), min(right, 180.0), min(top, 90.0)
         _add(SubElement(inner, "Options"), "Option", ",".join(map(repr, around)), key="AREA_OF_INTEREST")
         return root
