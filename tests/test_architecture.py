@@ -72,8 +72,8 @@ def short(name):
 
 
 def belongs(name, place):
-    """Whether a module is a place, lies in it, or is one of a family such as recipe and recipe_text."""
-    return name == place or name.startswith((f"{place}.", f"{place}_"))
+    """Whether a module is a place or lies in it."""
+    return name == place or name.startswith(f"{place}.")
 
 
 def floor(name):

@@ -7,8 +7,7 @@ import click
 from tilepipe.cli.options import recipe_arguments
 from tilepipe.pipeline import open_pipeline
 from tilepipe.process import title
-from tilepipe.recipe import load_recipe
-from tilepipe.recipe_schema import json_schema
+from tilepipe.recipe import json_schema, load_recipe
 
 __all__ = ["schema", "validate"]
 

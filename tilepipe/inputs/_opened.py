@@ -1,6 +1,7 @@
 """Which raster files are open: handles for each thread, and what is known of a file."""
 
 import os
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -103,7 +104,9 @@ def reason(error: BaseException) -> str:
     """What GDAL said: the innermost of the errors rasterio wraps."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return " ".join(str(error).split())
+    text = " ".join(str(error).split())
+    # The name of a virtual file is its text, of which GDAL shows the end.
+    return re.sub(r"^VRTDataset>, band \d+: [^:]*: ", "", text)
 
 
 @contextmanager

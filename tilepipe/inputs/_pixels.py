@@ -122,7 +122,7 @@ def _warped_group(
     )
     window = Window(piece.col, piece.row, piece.width, piece.height)
     around = piece.cell.window(row=piece.row, col=piece.col, height=piece.height, width=piece.width).bounds
-    with named(request.path, f"cannot be read within {', '.join(map(str, around))}"):
+    with named(request.path, f"cannot be read within {', '.join(f'{side:.10g}' for side in around)}"):
         dataset = opened((key, request.stamp), lambda: rasterio.open(key.xml(_level(request, how.level))))
         with rasterio.Env(GDAL_VRT_WARP_USE_DATASET_RASTERIO="YES" if key.straight else "NO"):
             found = dataset.read(window=window)

@@ -96,8 +96,9 @@ def spelling(dtype: str, nodata: float | None, resampling: str) -> Spelling:
     roomy = ROOMY.get(dtype, dtype)
     if "int" not in roomy:
         return Spelling(roomy, SPARE, reserved=False)
-    limits = np.iinfo(roomy)
-    return Spelling(roomy, float(limits.max if roomy == "uint64" else limits.min), reserved=False)
+    # The largest of 64 bits that is a float, too.
+    spare = 2.0**64 - 2048 if roomy == "uint64" else float(np.iinfo(roomy).min)
+    return Spelling(roomy, spare, reserved=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,8 +17,8 @@ from tilepipe.recipe import (
     load_recipe,
     make_recipe,
 )
-from tilepipe.recipe_sections import GRIDS
-from tilepipe.recipe_text import Places, parse
+from tilepipe.recipe.sections import GRIDS
+from tilepipe.recipe.text import Places, parse
 
 TEXT = """\
 process: ../processes/hillshade.py

@@ -15,13 +15,12 @@ from pydantic import PrivateAttr, TypeAdapter, ValidationError
 from tilepipe import per_zoom
 from tilepipe.errors import RecipeError, nearest
 from tilepipe.per_zoom import Path
-from tilepipe.recipe_checks import INPUT, Problem, problems, wanted
-from tilepipe.recipe_schema import json_schema
-from tilepipe.recipe_sections import OutputSection, RecipeFile
-from tilepipe.recipe_text import MAX_BYTES, Places, parse
-from tilepipe.recipe_values import describe_changes, fill, plain, shown, with_settings
+from tilepipe.recipe.checks import INPUT, Problem, problems, wanted
+from tilepipe.recipe.sections import OutputSection, RecipeFile
+from tilepipe.recipe.text import MAX_BYTES, Places, parse
+from tilepipe.recipe.values import plain, shown, with_settings
 
-__all__ = ["Recipe", "build", "describe_changes", "fill", "json_schema", "load_recipe", "make_recipe"]
+__all__ = ["Recipe", "build", "load_recipe", "make_recipe"]
 
 Built = TypeVar("Built")
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from tilepipe.recipe_text import Places, parse
+from tilepipe.recipe.text import Places, parse
 
 
 def test_merges_bring_keys_that_are_not_there():

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from tilepipe.recipe_values import shown
+from tilepipe.recipe.values import shown
 
 __all__ = ["Area", "AreaForms", "OwnGrid", "Section", "Text"]
 

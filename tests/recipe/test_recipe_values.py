@@ -5,7 +5,7 @@ import math
 import pytest
 
 from tilepipe.errors import RecipeError
-from tilepipe.recipe_values import describe_changes, fill
+from tilepipe.recipe.values import describe_changes, fill
 
 
 def failure(call, *args, **options):

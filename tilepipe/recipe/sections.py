@@ -21,8 +21,8 @@ from pydantic import (
 from tilepipe import plugins
 from tilepipe.errors import nearest
 from tilepipe.per_zoom import ZOOMS
-from tilepipe.recipe_geometry import AreaForms, OwnGrid, Section, Text
-from tilepipe.recipe_values import shown
+from tilepipe.recipe.geometry import AreaForms, OwnGrid, Section, Text
+from tilepipe.recipe.values import shown
 
 __all__ = ["GRIDS", "OutputSection", "Overviews", "PyramidSection", "RecipeFile", "Zooms"]
 

@@ -3,8 +3,8 @@
 from typing import Any
 
 from tilepipe import plugins
-from tilepipe.recipe_checks import INPUT, ONE_RASTER
-from tilepipe.recipe_sections import GRIDS, OutputSection, RecipeFile
+from tilepipe.recipe.checks import INPUT, ONE_RASTER
+from tilepipe.recipe.sections import GRIDS, OutputSection, RecipeFile
 
 __all__ = ["json_schema"]
 

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from tilepipe import per_zoom, plugins
 from tilepipe.errors import nearest
 from tilepipe.per_zoom import ZOOMS, Path
-from tilepipe.recipe_geometry import Area, OwnGrid, Section
-from tilepipe.recipe_sections import GRIDS, OutputSection, Overviews, PyramidSection, RecipeFile, Zooms
-from tilepipe.recipe_values import shown
+from tilepipe.recipe.geometry import Area, OwnGrid, Section
+from tilepipe.recipe.sections import GRIDS, OutputSection, Overviews, PyramidSection, RecipeFile, Zooms
+from tilepipe.recipe.values import shown
 
 __all__ = ["INPUT", "Problem", "problems", "wanted"]
 

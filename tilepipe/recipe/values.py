@@ -8,7 +8,7 @@ from typing import Any
 
 from tilepipe.errors import RecipeError
 from tilepipe.per_zoom import Path
-from tilepipe.recipe_text import MAX_DEPTH, Places, parse
+from tilepipe.recipe.text import MAX_DEPTH, Places, parse
 
 __all__ = ["describe_changes", "fill", "plain", "shown", "with_settings"]
 
