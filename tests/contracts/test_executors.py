@@ -8,8 +8,8 @@ import threading
 import time
 
 import pytest
-from contracts.calls import count_up, end_worker, multiply, nap, pid_of, refuse
 
+from contracts.calls import count_up, end_worker, multiply, nap, pid_of, refuse
 from tilepipe.errors import WorkerLost
 from tilepipe.executors.inline import Inline
 from tilepipe.executors.pool import Processes, Threads

@@ -1,8 +1,8 @@
 """The formats of this package keep the contract."""
 
 import pytest
-from contracts.format_contract import FormatCase, FormatContract
 
+from contracts.format_contract import FormatCase, FormatContract
 from tilepipe.formats.gtiff import DTYPES, GTiff
 from tilepipe.formats.protocol import Format
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from contracts.output_contract import OutputCase, OutputContract
 
+from contracts.output_contract import OutputCase, OutputContract
 from tilepipe.formats.gtiff import GTiff
 from tilepipe.geo.grid import Grid
 from tilepipe.geo.pyramid import Pyramid, Tile, global_pyramid, pixel_pyramid

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from contracts.storage_contract import StorageContract
 
+from contracts.storage_contract import StorageContract
 from tilepipe.storage import LocalStorage, Storage
 
 _: type[Storage] = LocalStorage
