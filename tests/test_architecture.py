@@ -23,6 +23,7 @@ FLOORS = [
     ["pipeline"],
     ["index.files"],
     ["journal"],
+    ["records"],
     ["known"],
     ["task", "area", "result"],
     ["inputs", "index", "outputs"],

@@ -5,19 +5,16 @@ In the order of their names they tell the whole story: which recipe, process and
 each task, and from when on some tiles count as not made.
 """
 
-import base64
 import json
 import os
 import socket
-import struct
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import shapely
-
+from tilepipe import records
 from tilepipe.errors import JournalError, OutputError
 from tilepipe.geo.geometry import Area, box
 from tilepipe.geo.grid import Bounds
@@ -25,15 +22,13 @@ from tilepipe.geo.pyramid import Tile
 from tilepipe.index.extent import Limits
 from tilepipe.known import Known
 from tilepipe.lock import hold
-from tilepipe.outcome import Failure, Outcome
+from tilepipe.outcome import Outcome
 from tilepipe.outputs.protocol import Part
 from tilepipe.outputs.tile_directory import TileDirectory
 from tilepipe.recipe import describe_changes
 from tilepipe.storage import LocalStorage
 
 __all__ = ["Identity", "Journal", "Source", "open_journal"]
-
-FOLDER = ".tilepipe/journal"
 
 SHARE = 20
 """Writing records may take one part in this many of a run's time, so that a far-off storage does not hold it up."""
@@ -99,7 +94,7 @@ class Journal:
     def add(self, outcome: Outcome) -> None:
         """Note what became of a task; it is on the disk when this returns, or soon after where that takes long."""
         at = time.time()
-        self.note(_record(outcome, at))
+        self.note(records.encode(outcome, at))
         if self.known is not None:
             self.known.add(outcome, at=at)
         else:
@@ -132,10 +127,10 @@ class Journal:
             return
         started = time.monotonic()
         self.segment += 1
-        self.storage.put(_key(self.segment), ("\n".join(self.pending) + "\n").encode())
+        self.storage.put(records.key(self.segment), ("\n".join(self.pending) + "\n").encode())
         self.pending.clear()
         if self.segment - self.first >= MERGED:
-            _merge(self.storage, range(self.first, self.segment + 1))
+            records.merge(self.storage, range(self.first, self.segment + 1))
             self.first = self.segment + 1
         self.flushed_at = time.monotonic()
         self.flush_s = self.flushed_at - started
@@ -178,7 +173,7 @@ def open_journal(
     with hold(os.path.join(folder, "lock"), holder):
         storage.sweep()
         journal = Journal(storage=storage, output=output, begun=time.time(), replaces=_has_tiles(storage))
-        numbers = sorted(int(entry.key.rsplit("/", 1)[1].split(".")[0]) for entry in storage.list(FOLDER))
+        numbers = records.numbers(storage)
         over = None if overwrite is None else (overwrite if overwrite_zooms is not None else Area(None))
         if numbers:
             _resume(journal, numbers, identity, over, overwrite_zooms, accept=accept_changes)
@@ -203,24 +198,24 @@ def _resume(
 ) -> None:
     """Go on with what earlier runs made, or start over."""
     storage = journal.storage
-    before = _last_run(storage, numbers)
+    before = records.last_run(storage, numbers)
     journal.segment, journal.first = numbers[-1], numbers[-1] + 1
     journal.begun = before["begun"]
     whole = overwrite is not None and zooms is None
     if _compare(before["run"], identity, accept=accept, whole=whole):
         for zoom in range(ZOOMS):
             storage.remove(str(zoom))
-        storage.remove(FOLDER)
+        storage.remove(records.FOLDER)
         return
     known = journal.known = Known(
         output=journal.output, pyramid=journal.output.pyramid, objects=journal.output.objects, fillers=journal.fillers
     )
-    _load(storage, numbers, known)
+    records.tell(storage, numbers, known)
     for area, at_zooms, margin in _forgotten(before["run"], identity, overwrite, zooms):
         known.forget(area, zooms=at_zooms, margin_px=margin)
-        journal.note(_forget_record(area, at_zooms, margin))
+        journal.note(records.forgetting(area, at_zooms, margin))
     if len(numbers) > 1:
-        _merge(storage, numbers)
+        records.merge(storage, numbers)
 
 
 def _has_tiles(storage: LocalStorage) -> bool:
@@ -234,55 +229,6 @@ def _extend(limits: dict[int, Limits], pieces: Iterable[Tile], parts: Iterable[P
         if part.size:
             own = Limits(piece.row, piece.row, piece.col, piece.col)
             limits[piece.zoom] = limits[piece.zoom].union(own) if piece.zoom in limits else own
-
-
-def _key(number: int) -> str:
-    return f"{FOLDER}/{number:010}.jsonl"
-
-
-def _merge(storage: LocalStorage, numbers: range | list[int]) -> None:
-    """Put objects together under the name of the last; read twice, a record says the same as once."""
-    texts = [storage.get(_key(number)) or b"" for number in numbers]
-    storage.put(_key(numbers[-1]), b"".join(texts))
-    for number in numbers[:-1]:
-        storage.delete(_key(number))
-
-
-def _records(storage: LocalStorage, numbers: list[int], *, only: bytes = b"") -> Iterator[dict[str, Any]]:
-    """The records in their order; with *only*, those that start so."""
-    for number in numbers:
-        for line in (storage.get(_key(number)) or b"").splitlines():
-            if not line.startswith(only):
-                continue
-            try:
-                yield json.loads(line)
-            except ValueError as error:
-                raise JournalError(
-                    f"{storage.root}/{_key(number)} is not a journal: {error}; start over with another output.path"
-                ) from error
-
-
-def _last_run(storage: LocalStorage, numbers: list[int]) -> dict[str, Any]:
-    """What the last run was made from."""
-    last: dict[str, Any] = {}
-    for record in _records(storage, numbers, only=b'{"run"'):
-        last = record
-    if not last:
-        raise JournalError(f"{storage.root}/{FOLDER} tells of no run; remove it to start over")
-    return last
-
-
-def _load(storage: LocalStorage, numbers: list[int], known: Known) -> None:
-    """Tell *known* the whole story."""
-    for record in _records(storage, numbers):
-        if "task" in record:
-            known.add(_outcome(record), at=record["at"])
-        elif "forget" in record:
-            wkt = record["forget"]["area"]
-            area = Area(None if wkt is None else shapely.from_wkt(wkt))
-            known.forget(area, zooms=record["forget"]["zooms"], margin_px=record["forget"]["margin_px"])
-        elif "filler" in record:
-            known.fillers.add(Tile(*record["filler"]))
 
 
 def _compare(before: Mapping[str, Any], now: Identity, *, accept: bool, whole: bool) -> bool:
@@ -335,43 +281,3 @@ def _identity_record(identity: Identity) -> dict[str, Any]:
             name: {"files": dict(source.files), "extent": source.extent} for name, source in identity.inputs.items()
         },
     }
-
-
-def _forget_record(area: Area, zooms: tuple[int, ...] | None, margin_px: int) -> dict[str, Any]:
-    wkt = None if area.geometry is None else shapely.to_wkt(area.geometry, rounding_precision=-1)
-    return {"forget": {"area": wkt, "zooms": zooms, "margin_px": margin_px}}
-
-
-def _record(outcome: Outcome, at: float) -> dict[str, Any]:
-    numbers = [number for parts in outcome.parts for part in parts for number in part]
-    return {
-        "task": [*outcome.root, outcome.depth],
-        "written": f"{outcome.written:x}",
-        "empty": f"{outcome.empty:x}",
-        "blocked": f"{outcome.blocked:x}",
-        "failed": [[*failure] for failure in outcome.failures],
-        "objects": len(outcome.parts[0]) if outcome.parts else 0,
-        "parts": base64.b64encode(struct.pack(f"<{len(numbers)}I", *numbers)).decode(),
-        "seconds": round(outcome.seconds, 4),
-        "peak_bytes": outcome.peak_bytes,
-        "at": at,
-    }
-
-
-def _outcome(record: Mapping[str, Any]) -> Outcome:
-    zoom, row, col, depth = record["task"]
-    packed = base64.b64decode(record["parts"])
-    numbers = struct.unpack(f"<{len(packed) // 4}I", packed)
-    flat = [Part(*pair) for pair in zip(numbers[::2], numbers[1::2], strict=True)]
-    step = record["objects"] or 1
-    return Outcome(
-        root=Tile(zoom, row, col),
-        depth=depth,
-        written=int(record["written"], 16),
-        empty=int(record["empty"], 16),
-        blocked=int(record["blocked"], 16),
-        failures=tuple(Failure(Tile(*tile), reason, detail) for tile, reason, detail in record["failed"]),
-        parts=tuple(tuple(flat[at : at + step]) for at in range(0, len(flat), step)),
-        seconds=record["seconds"],
-        peak_bytes=record["peak_bytes"],
-    )
