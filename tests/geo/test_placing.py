@@ -1,6 +1,6 @@
 import pytest
 from affine import Affine
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tilepipe.geo.grid import Bounds, Grid
@@ -102,16 +102,15 @@ def test_an_overview_of_an_odd_width_is_not_aligned_and_so_not_pasted():
 
 
 @given(
-    row=st.integers(-200, 200),
-    col=st.integers(-200, 200),
-    height=st.integers(1, 300),
-    width=st.integers(1, 300),
+    row=st.integers(-14, 15),
+    col=st.integers(-30, 31),
+    height=st.integers(15, 300),
+    width=st.integers(31, 300),
     zoom=st.integers(0, 2),
 )
 def test_no_part_of_a_mosaic_is_read_another_way_than_the_whole(row, col, height, width, zoom):
     whole = grid(resolution=10 * 2**zoom)
     how = place(source(), whole.window(row=row, col=col, height=height, width=width))
-    assume(how is not None)
 
     assert isinstance(how, Paste)
     assert how.level == zoom
@@ -138,10 +137,10 @@ def test_the_pieces_of_a_warp_cover_every_pixel_once(left, top, height, width):
         assert piece.cell.top - piece.row * 0.5 == wanted.top - piece.at_row * 0.5
 
 
-@given(zoom=st.integers(0, 22), row=st.integers(0, 10**6), col=st.integers(0, 10**6))
-def test_tiles_of_a_pyramid_share_their_cells_to_the_last_bit(zoom, row, col):
+@given(zoom=st.integers(0, 22), down=st.floats(0, 1), right=st.floats(0, 1))
+def test_tiles_of_a_pyramid_share_their_cells_to_the_last_bit(zoom, down, right):
     resolution = 2 * WORLD_M / 256 / 2**zoom
-    assume(row < 2**zoom and col < 2**zoom)
+    row, col = int(down * (2**zoom - 1)), int(right * (2**zoom - 1))
     whole = Grid(crs="EPSG:3857", left=-WORLD_M, top=WORLD_M, resolution=resolution, height=256, width=256)
     everywhere = source(transform=Affine(1e9, 0, -5e8, 0, -1e9, 5e8), sizes=((1, 1),))
 

@@ -3,6 +3,7 @@
 import os
 import re
 import threading
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ MOST_OPEN = 32
 """Handles kept in each thread; a warped one holds two files open, and a process is commonly allowed 1024."""
 SIDECARS = (".ovr", ".msk", ".aux.xml")
 """What GDAL reads beside a file, if it is there."""
+
+FILTERS = threading.Lock()
 
 Stamp = tuple[tuple[int, int] | None, ...]
 """Modification time in nanoseconds and size of a file and its sidecars; None where there is no such file."""
@@ -136,11 +139,7 @@ def facts_of(path: str, crs: str | None, _stamp: Stamp) -> Facts:
     Raises:
         InputError: the file cannot be opened, holds no raster, or has no place on earth.
     """
-    try:
-        dataset = open_level(path, 0)
-    except NotGeoreferencedWarning as warning:
-        raise InputError(_nowhere(path)) from warning
-    with dataset:
+    with _quiet(), open_level(path, 0) as dataset:
         if not dataset.count:
             names = dataset.subdatasets
             raise InputError(
@@ -155,6 +154,14 @@ def facts_of(path: str, crs: str | None, _stamp: Stamp) -> Facts:
                 bands=tuple(_band(dataset, at) for at in range(dataset.count)),
                 files=tuple(dataset.files) or (path,),
             )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without rasterio's warning of what an error is going to say better; filters belong to the whole process."""
+    with FILTERS, warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        yield
 
 
 def _band(dataset: Any, at: int) -> Band:

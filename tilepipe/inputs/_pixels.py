@@ -64,7 +64,10 @@ def pasted(request: Request, how: Paste) -> Part:
         f"{f' of overview {how.level}' if how.level else ''}"
     )
     with named(request.path, doing):
-        pixels = dataset.read(list(request.numbers), window=window, out_dtype=request.dtype)
+        if len({band.dtype for band in request.bands}) == 1:
+            pixels = dataset.read(list(request.numbers), window=window)
+        else:
+            pixels = np.stack([dataset.read(n, window=window).astype(request.dtype) for n in request.numbers])
         hidden = _marked(pixels, request.bands)
         for at, (number, band) in enumerate(zip(request.numbers, request.bands, strict=True)):
             if band.curtain:
