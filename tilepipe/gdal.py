@@ -10,9 +10,8 @@ __all__ = ["CACHE_BYTES", "OPTIONS", "session"]
 CACHE_BYTES = 256 << 20
 """Decoded blocks GDAL keeps in a process.
 
-Its own default is 5 % of the machine's memory in each process, which no projection of memory could account for. A
-branch of 64 tiles of 1024 pixels reads 8 blocks of 512 pixels for every row of tiles and byte of a pixel again for
-their buffers, so this holds the rim of any branch.
+Its own default is 5 % of the machine's memory in each process, which no projection of memory could account for. What
+neighbouring tiles share has to fit: along a branch 8192 pixels wide that is one row of 17 blocks, 17 MiB in float32.
 """
 
 OPTIONS: Mapping[str, str] = MappingProxyType(
