@@ -4,12 +4,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tilepipe.bind import open_pipeline
     from tilepipe.errors import TilepipeError
     from tilepipe.geo.grid import Grid
     from tilepipe.geo.pyramid import Tile
     from tilepipe.inputs.tile_input import TileInput
     from tilepipe.outcome import Outcome
-    from tilepipe.pipeline import Pipeline, open_pipeline
+    from tilepipe.pipeline import Pipeline
     from tilepipe.recipe import Recipe, load_recipe, make_recipe
     from tilepipe.run import run
     from tilepipe.selection import Selection, make_plan, select
@@ -43,7 +44,7 @@ HOMES = {
     "load_recipe": "recipe",
     "make_plan": "selection",
     "make_recipe": "recipe",
-    "open_pipeline": "pipeline",
+    "open_pipeline": "bind",
     "run": "run",
     "select": "selection",
 }

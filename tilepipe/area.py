@@ -1,7 +1,9 @@
 """The area of a recipe or a command line, in the crs of a pyramid."""
 
 import json
+import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,9 +18,14 @@ from tilepipe.geo.grid import Bounds
 from tilepipe.geo.pyramid import Pyramid
 from tilepipe.geo.warp import crs_name, is_geographic, transform_bounds, transform_geometry
 
-__all__ = ["LONLAT", "bounds_area", "place", "read_area"]
+__all__ = ["LONLAT", "bounds_area", "outside", "place", "read_area", "spelled"]
 
 LONLAT = "EPSG:4326"
+WKT = re.compile(
+    r"\s*(MULTI)?(POINT|LINESTRING|POLYGON)\s*(Z|M|ZM)?\s*(\(|EMPTY)|\s*GEOMETRYCOLLECTION\s*(Z|M|ZM)?\s*(\(|EMPTY)",
+    re.IGNORECASE,
+)
+FORMS = "[left, bottom, right, top], WKT, GeoJSON or the path of a vector file"
 
 
 def read_area(value: object, *, folder: str, where: str) -> tuple[BaseGeometry, str | None]:
@@ -35,16 +42,16 @@ def read_area(value: object, *, folder: str, where: str) -> tuple[BaseGeometry, 
     crs = None
     if isinstance(value, Mapping):
         geometry = _from_geojson(value, where)
-    elif isinstance(value, str) and _is_wkt(value):
+    elif isinstance(value, str) and WKT.match(value):
         geometry = _from_wkt(value, where)
-    elif isinstance(value, str):
-        geometry, crs = _from_file(os.path.join(folder, os.path.expanduser(value)), where)
+    elif isinstance(value, str) and value:
+        geometry, crs = _from_file(os.path.normpath(os.path.join(folder, os.path.expanduser(value))), where)
     elif isinstance(value, Sequence) and len(value) == 4:
         geometry = bounds_area(value, where=where)
     else:
-        raise RecipeError(f"{where}: {value!r} is no area; give [left, bottom, right, top], WKT, GeoJSON or a file")
+        raise RecipeError(f"{where}: {value!r} is no area; give {FORMS}")
     if geometry.is_empty:
-        raise RecipeError(f"{where}: the area is empty")
+        raise RecipeError(f"{where}: the area is empty; leave it away to make all there is")
     if not geometry.is_valid:
         raise RecipeError(
             f"{where}: not a valid geometry: {shapely.is_valid_reason(geometry)}; mend it, as with make_valid"
@@ -53,7 +60,7 @@ def read_area(value: object, *, folder: str, where: str) -> tuple[BaseGeometry, 
 
 
 def bounds_area(values: Sequence[Any], *, where: str) -> BaseGeometry:
-    """A rectangle; one that ends west of where it starts passes the antimeridian.
+    """A rectangle; one from 170 to -170 degrees passes the antimeridian.
 
     Raises:
         RecipeError: not four numbers in the order left, bottom, right, top.
@@ -62,11 +69,14 @@ def bounds_area(values: Sequence[Any], *, where: str) -> BaseGeometry:
         left, bottom, right, top = (float(value) for value in values)
     except (TypeError, ValueError) as error:
         raise RecipeError(f"{where}: {list(values)} are not four numbers left, bottom, right, top") from error
+    if not all(map(math.isfinite, (left, bottom, right, top))):
+        raise RecipeError(f"{where}: {list(values)} are not four finite numbers left, bottom, right, top")
     if bottom >= top:
         raise RecipeError(f"{where}: bottom {bottom:g} is not below top {top:g}; the order is left, bottom, right, top")
     if left < right:
         return box(Bounds(left, bottom, right, top))
-    if -180 <= right < left <= 180:
+    # Less than half of the world is a slip in the order, not the long way round.
+    if -180 <= right < left <= 180 and left - right >= 180:
         return shapely.union(box(Bounds(left, bottom, 180, top)), box(Bounds(-180, bottom, right, top)))
     raise RecipeError(f"{where}: left {left:g} is not west of right {right:g}; the order is left, bottom, right, top")
 
@@ -90,6 +100,21 @@ def place(geometry: BaseGeometry, *, crs: str, pyramid: Pyramid, where: str) -> 
     return None if part.is_empty else part
 
 
+def spelled(bounds: Bounds) -> str:
+    """Left, bottom, right and top for people."""
+    return ", ".join(f"{edge:.10g}" for edge in bounds)
+
+
+def outside(where: str, *, crs: str, pyramid: Pyramid) -> str:
+    """The message about a place outside of the pyramid; often it is in another crs than it was read in."""
+    name = crs_name(crs)
+    reach = spelled(pyramid.bounds if name == pyramid.crs else transform_bounds(pyramid.bounds, pyramid.crs, name))
+    known = name if ":" in name[:12] else "its own crs"
+    return (
+        f"{where}: read in {known}, it lies outside of the pyramid, which covers {reach} there; is it in another crs?"
+    )
+
+
 def _on_one_world(geometry: BaseGeometry) -> BaseGeometry:
     """What lies beyond 180 degrees, seen from the other side."""
     left, _, right, _ = geometry.bounds
@@ -102,24 +127,12 @@ def _on_one_world(geometry: BaseGeometry) -> BaseGeometry:
     return shapely.union_all([shapely.intersection(copy, world) for copy in shifted])
 
 
-def _is_wkt(text: str) -> bool:
-    head = text.strip().split("(")[0].strip().upper()
-    return "(" in text and head.split(" ")[0] in {
-        "POLYGON",
-        "MULTIPOLYGON",
-        "POINT",
-        "MULTIPOINT",
-        "LINESTRING",
-        "MULTILINESTRING",
-        "GEOMETRYCOLLECTION",
-    }
-
-
 def _from_wkt(text: str, where: str) -> BaseGeometry:
     try:
         return shapely.from_wkt(text)
     except GEOSException as error:
-        raise RecipeError(f"{where}: not WKT: {error}") from error
+        reason = str(error).removeprefix("ParseException: ")
+        raise RecipeError(f"{where}: not WKT: {reason}; it is written like POLYGON ((0 0, 1 0, 1 1, 0 0))") from error
 
 
 def _from_geojson(value: Mapping[str, Any], where: str) -> BaseGeometry:
@@ -136,7 +149,7 @@ def _from_geojson(value: Mapping[str, Any], where: str) -> BaseGeometry:
 
 def _from_file(path: str, where: str) -> tuple[BaseGeometry, str | None]:
     if not os.path.exists(path):
-        raise RecipeError(f"{where}: {path} is not there")
+        raise RecipeError(f"{where}: there is no file {path}; give {FORMS}")
     # Fiona brings a GDAL of its own; it is loaded only for an area in a file.
     import fiona  # noqa: PLC0415
     from fiona.errors import FionaError  # noqa: PLC0415
@@ -146,7 +159,8 @@ def _from_file(path: str, where: str) -> tuple[BaseGeometry, str | None]:
             shapes = [shapely.geometry.shape(feature.geometry) for feature in source if feature.geometry]
             crs = source.crs_wkt or None
     except (FionaError, OSError) as error:
-        raise RecipeError(f"{where}: {path} is not a vector file: {error}") from error
+        reason = str(error).removesuffix(f": {path}")
+        raise RecipeError(f"{where}: {path} cannot be opened as a vector file: {reason}; is it one?") from error
     for number, shape in enumerate(shapes, start=1):
         if not shape.is_valid:
             reason = shapely.is_valid_reason(shape)

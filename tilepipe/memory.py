@@ -50,7 +50,8 @@ def refuse_above(limit: int, *, worker: int, workers: int) -> None:
     """
     needed = worker * workers
     if needed > limit:
+        crew = f"{workers} workers of {worker / 1e6:,.0f} MB need" if workers > 1 else "1 worker needs"
         raise PlanError(
-            f"{workers} workers of {worker / 1e6:,.0f} MB need {needed / 1e6:,.0f} MB, the limit is "
-            f"{limit / 1e6:,.0f} MB; use fewer workers or a smaller pyramid.metatile"
+            f"{crew} {needed / 1e6:,.0f} MB, the limit is {limit / 1e6:,.0f} MB; use fewer workers or a smaller "
+            "pyramid.metatile"
         )

@@ -1,37 +1,17 @@
-"""A recipe bound to real inputs, process and output."""
+"""A recipe bound to real inputs, process and output: what every worker gets."""
 
-import json
-import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
-from tilepipe.errors import RecipeError, nearest
-from tilepipe.geo.grid import Bounds, Grid
-from tilepipe.geo.pyramid import Pyramid, global_pyramid, pixel_pyramid
-from tilepipe.geo.warp import crs_name
+from tilepipe.geo.grid import Bounds
+from tilepipe.geo.pyramid import Pyramid
 from tilepipe.inputs.protocol import Input
 from tilepipe.outputs.tile_directory import TileDirectory
-from tilepipe.plugins import find
-from tilepipe.process import Process, check, find_process
-from tilepipe.recipe import Recipe, build, fill
+from tilepipe.process import Process
 from tilepipe.storage import LocalStorage
 
-__all__ = ["HasGrid", "Pipeline", "Stage", "open_pipeline"]
-
-
-@runtime_checkable
-class HasGrid(Protocol):
-    """An input whose pixels can be those of a pyramid."""
-
-    def native_grid(self) -> Grid:
-        """Its own pixels.
-
-        Raises:
-            InputError: they are not square, or do not lie in rows from the north.
-        """
-        ...
+__all__ = ["Pipeline", "Stage"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +30,19 @@ class Stage:
 class Pipeline:
     """All that a worker needs to make tiles; it pickles, and holds no handles."""
 
-    recipe: Recipe
+    name: str
+    """What messages call the recipe."""
+    folder: str
+    """What its relative paths are relative to."""
+    document: Mapping[str, Any]
+    """The recipe itself, `${NAME}` not filled in."""
     process: Process
     pyramid: Pyramid
     buffer_px: int
     area: Any
     """The recipe's area as it spells it, None where it has none."""
+    area_crs: str | None
+    """What the recipe says of its crs."""
     clip: bool
     """Whether the buffer ends where the data does."""
     zooms: tuple[int, ...]
@@ -77,7 +64,7 @@ class Pipeline:
     def storage(self) -> LocalStorage:
         """The output's folder."""
         storage = self.output.storage
-        assert isinstance(storage, LocalStorage)  # noqa: S101 - open_pipeline makes no other
+        assert isinstance(storage, LocalStorage)  # noqa: S101 - nothing else is bound yet
         return storage
 
     @property
@@ -95,138 +82,3 @@ class Pipeline:
         for extent in extents[1:]:
             whole = whole.union(extent)
         return whole
-
-
-def open_pipeline(recipe: Recipe) -> Pipeline:
-    """Load the process, open the inputs, and check that all fits together.
-
-    Raises:
-        RecipeError: a name, an option or a zoom of the recipe is wrong, or `${NAME}` is not set.
-        ProcessError: the process cannot be loaded or does not take these arguments.
-        InputError: an input cannot be opened.
-    """
-    process = find_process(fill(recipe.process, os.environ, where="process"), folder=recipe.folder)
-    opened: dict[str, Input] = {}
-    pyramid = _pyramid(recipe, opened)
-    zooms = _zooms(recipe, pyramid)
-    below = zooms[0]
-    if recipe.overviews is not None:
-        below = zooms[-1] if recipe.overviews.below is None else recipe.overviews.below
-    stages = {}
-    for zoom in zooms:
-        stages[zoom] = _stage(recipe, process, pyramid, zoom, opened if zoom >= below else None)
-    form = stages[zooms[-1]].output.format
-    pipeline = Pipeline(
-        recipe=recipe,
-        process=process,
-        pyramid=pyramid,
-        buffer_px=recipe.pyramid.pixelbuffer,
-        area=fill(recipe.area.value, os.environ, where="area") if recipe.area else None,
-        clip=recipe.pyramid.edge == "clip",
-        zooms=zooms,
-        reduced=frozenset(zoom for zoom in zooms if zoom < below),
-        resampling=recipe.overviews.resampling if recipe.overviews else "nearest",
-        stages=stages,
-        bands=form.bands,
-        dtype=form.dtype,
-        nodata=form.nodata,
-    )
-    if not pipeline.extent.intersects(pyramid.bounds):
-        raise RecipeError(
-            f"{recipe.name}: the inputs lie in {pipeline.extent} of {pyramid.crs}, outside of the pyramid's "
-            f"{pyramid.bounds}; choose another pyramid.grid"
-        )
-    return pipeline
-
-
-def _stage(recipe: Recipe, process: Process, pyramid: Pyramid, zoom: int, opened: dict[str, Input] | None) -> Stage:
-    """What holds at *zoom*; None for *opened* where the process is not called."""
-    inputs = {} if opened is None else _inputs(recipe, zoom, opened)
-    parameters: Mapping[str, Any] = {}
-    if opened is not None:
-        given = fill(recipe.parameters_at(zoom), os.environ, where="parameters")
-        parameters = check(process, inputs=inputs, parameters=given)
-    extents = {name: source.extent(pyramid.crs) for name, source in inputs.items()}
-    section = recipe.output_at(zoom)
-    options = fill(section.for_format, os.environ, where="output")
-    storage = LocalStorage(_folder(recipe, fill(section.path, os.environ, where="output.path")))
-    form = build(find("formats", section.format), options, where="output", places=recipe.places)
-    output = TileDirectory(storage=storage, format=form, pyramid=pyramid, metatile=section.metatile or pyramid.metatile)
-    return Stage(parameters=parameters, inputs=inputs, extents=extents, output=output, clamp=section.clamp)
-
-
-def _inputs(recipe: Recipe, zoom: int, opened: dict[str, Input]) -> dict[str, Input]:
-    """The inputs at *zoom*; those with equal options are one and the same at all zooms."""
-    inputs = {}
-    for name, options in recipe.inputs_at(zoom).items():
-        key = json.dumps([name, options], sort_keys=True)
-        if key not in opened:
-            opened[key] = _open_input(recipe, name, options)
-        inputs[name] = opened[key]
-    return inputs
-
-
-def _open_input(recipe: Recipe, name: str, options: Mapping[str, Any]) -> Input:
-    filled = fill(dict(options), os.environ, where=f"inputs.{name}")
-    plugin = find("inputs", filled.pop("format"))
-    if isinstance(filled.get("path"), str):
-        filled["path"] = _folder(recipe, filled["path"])
-    source: Input = build(plugin, filled, where=f"inputs.{name}", places=recipe.places)
-    return source
-
-
-def _folder(recipe: Recipe, path: str) -> str:
-    """A path as seen from the recipe's folder; what names a protocol stays as it is."""
-    if "://" in path or path.startswith("/vsi"):
-        return path
-    return os.path.normpath(os.path.join(recipe.folder, os.path.expanduser(path)))
-
-
-def _pyramid(recipe: Recipe, opened: dict[str, Input]) -> Pyramid:
-    section = recipe.pyramid
-    grid = section.grid
-    if isinstance(grid, str):
-        return global_pyramid(grid, tile_size=section.tile_size, metatile=section.metatile)
-    if grid.like is not None:
-        return pixel_pyramid(_like(recipe, grid.like, opened), tile_size=section.tile_size, metatile=section.metatile)
-    assert grid.crs is not None and grid.bounds is not None  # noqa: PT018, S101 - the recipe has one of three forms
-    left, bottom, right, top = grid.bounds
-    try:
-        crs = crs_name(grid.crs)
-    except ValueError as error:
-        raise RecipeError(f"{recipe.name}: pyramid.grid.crs: {error}") from error
-    if grid.shape is not None:
-        rows, cols = grid.shape
-        return Pyramid(
-            crs=crs,
-            left=left,
-            top=top,
-            resolution=(right - left) / (cols * section.tile_size),
-            base_zoom=0,
-            height=rows * section.tile_size,
-            width=cols * section.tile_size,
-            tile_size=section.tile_size,
-            metatile=section.metatile,
-        )
-    assert grid.resolution is not None  # noqa: S101 - the recipe has one of three forms
-    height, width = (math.ceil(side / grid.resolution - 1e-6) for side in (top - bottom, right - left))
-    native = Grid(crs=crs, left=left, top=top, resolution=grid.resolution, height=height, width=width)
-    return pixel_pyramid(native, tile_size=section.tile_size, metatile=section.metatile)
-
-
-def _like(recipe: Recipe, name: str, opened: dict[str, Input]) -> Grid:
-    """The pixel grid of an input."""
-    zoom = recipe.zooms.max if recipe.zooms else 0
-    inputs = _inputs(recipe, zoom, opened)
-    if name not in inputs:
-        raise RecipeError(f"{recipe.name}: pyramid.grid.like: there is no input {name!r}; {nearest(name, inputs)}")
-    source = inputs[name]
-    if not isinstance(source, HasGrid):
-        raise RecipeError(f"{recipe.name}: pyramid.grid.like: input {name!r} has no pixel grid; name a raster file")
-    return source.native_grid()
-
-
-def _zooms(recipe: Recipe, pyramid: Pyramid) -> tuple[int, ...]:
-    if recipe.zooms is not None:
-        return tuple(range(recipe.zooms.min, recipe.zooms.max + 1))
-    return tuple(range(0 if recipe.overviews else pyramid.base_zoom, pyramid.base_zoom + 1))

@@ -135,11 +135,10 @@ def call(process: Process, arguments: Mapping[str, Any]) -> object:
     function = process.function()
     try:
         return function(**arguments)
-    except TilepipeError:
+    except (TilepipeError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:
-        where = _place(error, process.path)
-        raise ProcessError(f"{process.name}: {where}{type(error).__name__}: {error}") from error
+    except BaseException as error:
+        raise ProcessError(f"{process.name}: {_told(error, process.path)}") from error
 
 
 @lru_cache(maxsize=64)
@@ -156,9 +155,9 @@ def _value(process: Process, name: str, hint: Any, value: object) -> object:
     except PydanticSchemaGenerationError:
         return value
     except ValidationError as error:
-        raise ProcessError(
-            f"process {process.name}: parameter {name} = {value!r}: {error.errors()[0]['msg'].lower()}"
-        ) from error
+        # Pydantic calls every value an input, which is another thing here.
+        wanted = error.errors()[0]["msg"].removeprefix("Input ").lower()
+        raise ProcessError(f"process {process.name}: parameter {name} is {value!r}; it {wanted}") from error
 
 
 def _adapter(hint: Any) -> TypeAdapter[Any]:
@@ -210,25 +209,29 @@ def _load(path: str, source: str) -> Callable[..., Any]:
         sys.path.append(folder)
     try:
         exec(compile(source, path, "exec"), module.__dict__)  # noqa: S102 - running the user's code is the purpose
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         del sys.modules[name]
-        raise ProcessError(
-            f"process {path} cannot be loaded: {_place(error, path)}{type(error).__name__}: {error}"
-        ) from error
+        raise ProcessError(f"process {path} cannot be loaded: {_told(error, path)}") from error
     function = getattr(module, FUNCTION, None)
     if not callable(function):
-        raise ProcessError(f"process {path} has no function {FUNCTION}()")
+        raise ProcessError(f"process {path} has no function {FUNCTION}(); write one that returns the pixels of a tile")
     return typing.cast("Callable[..., Any]", function)
 
 
-def _place(error: BaseException, path: str) -> str:
-    """The line of the user's file that was being run."""
+def _told(error: BaseException, path: str) -> str:
+    """The line of the user's file that was being run, and what it raised."""
     lines = []
     trace = error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == path:
             lines.append(trace.tb_lineno)
         trace = trace.tb_next
-    if isinstance(error, SyntaxError) and error.lineno:
-        lines.append(error.lineno)
-    return f"line {lines[-1]}: " if lines else ""
+    what = str(error)
+    if isinstance(error, SyntaxError) and error.filename == path:
+        # Its text says the line a second time.
+        lines.append(error.lineno or 1)
+        what = error.msg
+    kind = type(error).__name__
+    return f"{f'line {lines[-1]}: ' if lines else ''}{kind}{f': {what}' if what else ''}"

@@ -84,7 +84,7 @@ def _identity(pipeline: Pipeline) -> Identity:
             sources[name] = Source(files=files, extent=extent)
     facts = asdict(pipeline.pyramid)
     return Identity(
-        recipe=pipeline.recipe.document,
+        recipe=pipeline.document,
         process=f"{pipeline.process.name} {pipeline.process.checksum}",
         code=pipeline.process.source,
         pyramid={**facts, "output_metatile": pipeline.output.metatile},

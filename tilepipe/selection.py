@@ -1,11 +1,13 @@
 """Which part of a recipe's tiles a run makes."""
 
-from collections.abc import Sequence
+import math
+import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from shapely.geometry.base import BaseGeometry
 
-from tilepipe.area import LONLAT, bounds_area, place, read_area
+from tilepipe.area import LONLAT, bounds_area, outside, place, read_area, spelled
 from tilepipe.errors import PlanError, RecipeError
 from tilepipe.geo.geometry import Area, box
 from tilepipe.geo.grid import Bounds
@@ -59,19 +61,20 @@ def select(
             outside of the pyramid.
         RecipeError: bounds, area or crs that cannot be understood.
     """
-    given = [name for name, value in (("bounds", bounds), ("area", area), ("point", point), ("tile", tile)) if value]
+    options = {"bounds": bounds, "area": area, "point": point, "tile": tile}
+    given = [name for name, value in options.items() if value is not None]
     if len(given) > 1:
         raise PlanError(f"{' and '.join(f'--{name}' for name in given)} exclude each other; give one")
     pyramid = pipeline.pyramid
     chosen = _zooms(pipeline, zooms)
-    if tile:
+    if tile is not None:
         return _one_tile(pipeline, Tile(*tile), chosen)
-    if bounds:
+    if bounds is not None:
         return Selection(zooms=chosen, area=_placed(bounds_area(bounds, where="--bounds"), crs, pyramid, "--bounds"))
-    if area:
+    if area is not None:
         geometry, own = read_area(area, folder=".", where="--area")
         return Selection(zooms=chosen, area=_placed(geometry, own or crs, pyramid, "--area"))
-    if point:
+    if point is not None:
         return Selection(zooms=chosen, area=_around(point, crs, pipeline))
     return Selection(zooms=chosen)
 
@@ -86,7 +89,11 @@ def make_plan(pipeline: Pipeline, selection: Selection, *, slots: int) -> Plan:
     if selection.area is not None:
         shared = selection.area if area.geometry is None else area.geometry.intersection(selection.area)
         if shared.is_empty:
-            raise PlanError("the selection does not touch the area of the recipe; there is nothing to make")
+            what = "inputs, which lie" if pipeline.area is None else "area of the recipe, which lies"
+            reach = spelled(Bounds(*area.geometry.bounds)) if area.geometry is not None else "everywhere"
+            raise PlanError(
+                f"the selection does not touch the {what} in {reach} of {pipeline.pyramid.crs}; select another part"
+            )
         area = Area(shared)
     zooms = selection.zooms or pipeline.zooms
     plan = Plan(pyramid=pipeline.pyramid, area=area, zooms=zooms, reduced=pipeline.reduced & frozenset(zooms), depth=0)
@@ -96,36 +103,58 @@ def make_plan(pipeline: Pipeline, selection: Selection, *, slots: int) -> Plan:
 
 def _area(pipeline: Pipeline) -> Area:
     """The recipe's area, or all that the inputs cover."""
-    recipe, pyramid = pipeline.recipe, pipeline.pyramid
-    if recipe.area is None:
+    pyramid = pipeline.pyramid
+    if pipeline.area is None:
         reach = pipeline.extent
         covered = box(reach).intersection(box(pyramid.bounds))
         if covered.is_empty or not covered.area:
             raise PlanError(
-                f"the inputs lie in {reach}, outside of the pyramid's {pyramid.bounds}; choose another grid"
+                f"the inputs lie in {spelled(reach)}, outside of the pyramid's {spelled(pyramid.bounds)}; "
+                "choose another pyramid.grid"
             )
         return Area(None if covered.equals(box(pyramid.bounds)) else covered)
-    geometry, own = read_area(pipeline.area, folder=recipe.folder, where=f"{recipe.name}: area")
-    placed = place(geometry, crs=recipe.area.crs or own or LONLAT, pyramid=pyramid, where=f"{recipe.name}: area")
+    where = f"{pipeline.name}: area"
+    geometry, own = read_area(pipeline.area, folder=pipeline.folder, where=where)
+    crs = pipeline.area_crs or own or LONLAT
+    placed = place(geometry, crs=crs, pyramid=pyramid, where=where)
     if placed is None:
-        raise RecipeError(f"{recipe.name}: area: it lies outside of the pyramid, which covers {pyramid.bounds}")
+        raise RecipeError(outside(where, crs=crs, pyramid=pyramid))
+    for name, extent in _far(pipeline, placed):
+        warnings.warn(
+            f"input {name} lies in {spelled(extent)} of {pyramid.crs} and does not reach the area; all its tiles are "
+            "empty there",
+            stacklevel=1,
+        )
     return Area(placed)
 
 
-def _zooms(pipeline: Pipeline, zooms: Sequence[int]) -> tuple[int, ...] | None:
+def _far(pipeline: Pipeline, area: BaseGeometry) -> Iterator[tuple[str, Bounds]]:
+    """Inputs without data on any tile that touches *area*, and where they lie."""
+    extents: dict[str, Bounds] = {}
+    for stage in pipeline.stages.values():
+        for name, extent in stage.extents.items():
+            extents[name] = extent.union(extents.get(name, extent))
+    zoom = min(set(pipeline.zooms) - pipeline.reduced)
+    side = max(pipeline.pyramid.tile_shape(zoom)) + 2 * pipeline.buffer_px
+    diagonal = math.hypot(side, side) * pipeline.pyramid.resolution_at(zoom)
+    return ((name, extent) for name, extent in extents.items() if area.distance(box(extent)) > diagonal)
+
+
+def _zooms(pipeline: Pipeline, zooms: Sequence[int], *, option: str = "--zoom") -> tuple[int, ...] | None:
     if not zooms:
         return None
     unknown = sorted(set(zooms) - set(pipeline.zooms))
     if unknown:
         raise PlanError(
-            f"--zoom {', '.join(map(str, unknown))}: the recipe has zooms {pipeline.zooms[0]} to {pipeline.zooms[-1]}"
+            f"{option}: there is no zoom {', '.join(map(str, unknown))} in the recipe; it has {pipeline.zooms[0]} to "
+            f"{pipeline.zooms[-1]}"
         )
     return tuple(sorted(set(zooms)))
 
 
 def _one_tile(pipeline: Pipeline, tile: Tile, zooms: tuple[int, ...] | None) -> Selection:
     pyramid = pipeline.pyramid
-    _zooms(pipeline, [tile.zoom])
+    _zooms(pipeline, [tile.zoom], option=f"--tile {tile}")
     if not pyramid.contains(tile):
         rows, cols = pyramid.matrix_shape(tile.zoom)
         raise PlanError(f"--tile {tile}: zoom {tile.zoom} has rows 0 to {rows - 1} and columns 0 to {cols - 1}")
@@ -133,6 +162,8 @@ def _one_tile(pipeline: Pipeline, tile: Tile, zooms: tuple[int, ...] | None) -> 
 
 
 def _around(point: Sequence[float], crs: str, pipeline: Pipeline) -> BaseGeometry:
+    if not all(map(math.isfinite, point)):
+        raise PlanError(f"--point: {list(point)} are not two finite numbers x, y")
     spot = Bounds(point[0], point[1], point[0], point[1])
     centre = _placed(box(spot).centroid, crs, pipeline.pyramid, "--point")
     return centre.buffer(POINT_PX * pipeline.pyramid.resolution_at(pipeline.zooms[-1]), cap_style="square")
@@ -141,5 +172,5 @@ def _around(point: Sequence[float], crs: str, pipeline: Pipeline) -> BaseGeometr
 def _placed(geometry: BaseGeometry, crs: str, pyramid: Pyramid, where: str) -> BaseGeometry:
     placed = place(geometry, crs=crs, pyramid=pyramid, where=where)
     if placed is None:
-        raise PlanError(f"{where} lies outside of the pyramid, which covers {pyramid.bounds} in {pyramid.crs}")
+        raise PlanError(outside(where, crs=crs, pyramid=pyramid))
     return placed

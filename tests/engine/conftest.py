@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tilepipe.bind import open_pipeline
 from tilepipe.executors.inline import Inline
-from tilepipe.pipeline import open_pipeline
 from tilepipe.recipe import make_recipe
 from tilepipe.run import run
 from tilepipe.selection import make_plan, select

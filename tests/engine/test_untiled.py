@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from contracts.images import mosaic, write_image
+from tilepipe.bind import open_pipeline
 from tilepipe.executors.inline import Inline
 from tilepipe.executors.pool import Processes, Threads
 from tilepipe.geo.halve import halve
-from tilepipe.pipeline import open_pipeline
 from tilepipe.recipe import make_recipe
 from tilepipe.run import run
 from tilepipe.selection import Selection, make_plan

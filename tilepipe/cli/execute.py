@@ -1,17 +1,21 @@
 """`tilepipe execute`: make the tiles of a recipe."""
 
 import logging
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 import click
 from rich.console import Console
 
+from tilepipe.bind import open_pipeline
 from tilepipe.cli.options import memory_option, planned_for, recipe_arguments, selection_options, worker_options
-from tilepipe.cli.progress import watch
+from tilepipe.cli.progress import Tally, watch
+from tilepipe.errors import RunFailed
+from tilepipe.gdal import session
 from tilepipe.index.files import ITEM
 from tilepipe.memory import refuse_above, worker_bytes
 from tilepipe.outcome import Outcome
-from tilepipe.pipeline import open_pipeline
 from tilepipe.recipe import load_recipe
 from tilepipe.run import run
 from tilepipe.selection import select
@@ -57,45 +61,61 @@ def execute(
     **selection: Any,
 ) -> None:
     """Make the tiles of RECIPE that are not there yet, and the STAC item of them all."""
-    _log_to(log_file)
-    pipeline = open_pipeline(load_recipe(recipe, settings=settings))
-    chosen = select(pipeline, **selection)
-    engine, plan = planned_for(pipeline, chosen, executor=executor, workers=workers)
-    worker = worker_bytes(pipeline, plan.depth)
-    if max_memory is not None:
-        refuse_above(max_memory, worker=worker, workers=engine.slots)
-    console = Console(stderr=True)
-    outcomes = run(
-        pipeline,
-        plan,
-        selection=chosen,
-        executor=engine,
-        overwrite=overwrite,
-        accept_changes=accept_changes,
-        stop=on_error == "stop",
-        retries=retries,
-    )
-    with watch(sum(plan.count().values()), console=console) as shown:
-        try:
+    with _log_to(log_file), session():
+        pipeline = open_pipeline(load_recipe(recipe, settings=settings))
+        chosen = select(pipeline, **selection)
+        engine, plan = planned_for(pipeline, chosen, executor=executor, workers=workers)
+        if max_memory is not None:
+            refuse_above(max_memory, worker=worker_bytes(pipeline, plan.depth), workers=engine.slots)
+        outcomes = run(
+            pipeline,
+            plan,
+            selection=chosen,
+            executor=engine,
+            overwrite=overwrite,
+            accept_changes=accept_changes,
+            stop=on_error == "stop",
+            retries=retries,
+        )
+        # Where the first failure ends the run, the error at the end is all there is to tell.
+        _show(outcomes, total=sum(plan.count().values()), failures=on_error == "skip")
+        click.echo(pipeline.storage.root)
+        if pipeline.storage.get(ITEM) is not None:
+            click.echo(f"{pipeline.storage.root}/{ITEM}")
+
+
+def _show(outcomes: Generator[Outcome, None, None], *, total: int, failures: bool) -> None:
+    """Show a run until it ends, and what became of the tiles, also of one that failed or was interrupted."""
+    tally = Tally()
+    try:
+        with closing(outcomes), watch(total, console=Console(stderr=True), tally=tally, failures=failures) as shown:
             for outcome in outcomes:
                 shown.show(outcome)
                 _note(outcome)
-        finally:
-            outcomes.close()
-    tally = shown.tally
-    click.echo(f"{tally.words()}: {tally.bytes / 1e6:,.1f} MB in {tally.seconds:,.1f} s, {tally.rate:,.1f} tiles/s")
-    click.echo(pipeline.storage.root)
-    if pipeline.storage.get(ITEM) is not None:
-        click.echo(f"{pipeline.storage.root}/{ITEM}")
+    except (RunFailed, KeyboardInterrupt):
+        click.echo(tally.summary())
+        raise
+    click.echo(tally.summary())
 
 
-def _log_to(path: str | None) -> None:
-    if path is None:
-        return
-    handler = logging.FileHandler(path)
+@contextmanager
+def _log_to(path: str | None) -> Iterator[None]:
+    """Keep the log in a file; without one, nowhere, for the failures are shown already."""
+    try:
+        handler = logging.NullHandler() if path is None else logging.FileHandler(path, encoding="utf-8")
+    except OSError as error:
+        raise click.BadParameter(
+            f"{path} cannot be written: {error.strerror}; name a file in a folder that is there",
+            param_hint="--log-file",
+        ) from error
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)
     log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        handler.close()
 
 
 def _note(outcome: Outcome) -> None:

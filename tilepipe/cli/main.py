@@ -4,20 +4,24 @@
 """
 
 import importlib
+import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
+from typing import TextIO
 
 import click
 
-from tilepipe.errors import RunFailed, TilepipeError
+from tilepipe.errors import RunFailed, TilepipeError, nearest
 
 __all__ = ["main"]
 
 COMMANDS = {
     "execute": ("tilepipe.cli.execute", "Make the tiles of a recipe that are not there yet."),
     "plan": ("tilepipe.cli.plan", "Show what a recipe would make, and the memory it would take."),
-    "validate": ("tilepipe.cli.recipe", "Check a recipe, its process and its inputs."),
+    "validate": ("tilepipe.cli.recipe", "Check a recipe, its process, its inputs and its area."),
     "schema": ("tilepipe.cli.recipe", "Print the JSON Schema of recipes, for editors."),
 }
 
@@ -32,9 +36,8 @@ class Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command itself."""
-        del ctx
         if cmd_name not in COMMANDS:
-            return None
+            raise click.UsageError(f"there is no command {cmd_name!r}; {nearest(cmd_name, COMMANDS)}", ctx)
         module, _ = COMMANDS[cmd_name]
         command = getattr(importlib.import_module(module), cmd_name)
         assert isinstance(command, click.Command)  # noqa: S101 - the table above says so
@@ -53,10 +56,35 @@ def cli() -> None:
     """Run a Python function over the tiles of a pyramid."""
 
 
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Tell our own warnings without the line of code they come from; those of the user's process keep theirs."""
+    ours = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    with warnings.catch_warnings():
+        as_ever = warnings.showwarning
+
+        def show(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            if filename.startswith(ours):
+                click.echo(f"warning: {message}", err=True)
+            else:
+                as_ever(message, category, filename, lineno, file, line)
+
+        warnings.showwarning = show
+        yield
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and leave with its exit code."""
     try:
-        cli.main(args=arguments, prog_name="tilepipe", standalone_mode=False)
+        with _plain_warnings():
+            cli.main(args=arguments, prog_name="tilepipe", standalone_mode=False)
     except click.exceptions.Exit as end:
         sys.exit(end.exit_code)
     except click.ClickException as error:
@@ -66,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         click.echo("interrupted; run the same command again to go on", err=True)
         sys.exit(130)
     except RunFailed as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {error}\nwhat was made is kept; mend the cause and run again", err=True)
         sys.exit(1)
     except TilepipeError as error:
         click.echo(f"error: {error}", err=True)

@@ -34,9 +34,12 @@ def parse_zooms(ctx: click.Context, param: click.Parameter, value: tuple[str, ..
     for text in ",".join(value).split(",") if value else ():
         first, dash, last = text.strip().partition("-")
         try:
-            zooms.extend(range(int(first), int(last if dash else first) + 1))
+            span = range(int(first), int(last if dash else first) + 1)
         except ValueError as error:
             raise click.BadParameter(f"{text!r} is no zoom; write 7, 5-9 or 5,7") from error
+        if not span:
+            raise click.BadParameter(f"{text!r} goes down; write the smaller zoom first")
+        zooms.extend(span)
     return tuple(sorted(set(zooms)))
 
 
@@ -49,7 +52,7 @@ def parse_size(ctx: click.Context, param: click.Parameter, value: str | None) ->
     number = text.rstrip("KMGTI")
     try:
         return int(float(number) * UNITS[text[len(number) :]])
-    except (KeyError, ValueError) as error:
+    except (KeyError, OverflowError, ValueError) as error:
         raise click.BadParameter(f"{value!r} is no size; write 2G, 500MB or 2GiB") from error
 
 

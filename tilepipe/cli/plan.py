@@ -6,9 +6,11 @@ from typing import Any
 import click
 import numpy as np
 
+from tilepipe.bind import open_pipeline
 from tilepipe.cli.options import memory_option, planned_for, recipe_arguments, selection_options, worker_options
+from tilepipe.gdal import session
 from tilepipe.memory import refuse_above, worker_bytes
-from tilepipe.pipeline import Pipeline, open_pipeline
+from tilepipe.pipeline import Pipeline
 from tilepipe.plan import Plan
 from tilepipe.recipe import load_recipe
 from tilepipe.selection import select
@@ -32,12 +34,13 @@ def plan(
     **selection: Any,
 ) -> None:
     """Show what RECIPE would make: tiles, pixels and bytes at each zoom, tasks, and memory; nothing is written."""
-    pipeline = open_pipeline(load_recipe(recipe, settings=settings))
-    engine, planned = planned_for(pipeline, select(pipeline, **selection), executor=executor, workers=workers)
-    facts = describe(pipeline, planned, engine.slots)
-    click.echo(json.dumps(facts, indent=1) if as_json else words(facts))
-    if max_memory is not None:
-        refuse_above(max_memory, worker=facts["memory"]["worker_bytes"], workers=engine.slots)
+    with session():
+        pipeline = open_pipeline(load_recipe(recipe, settings=settings))
+        engine, planned = planned_for(pipeline, select(pipeline, **selection), executor=executor, workers=workers)
+        facts = describe(pipeline, planned, engine.slots)
+        click.echo(json.dumps(facts, indent=1) if as_json else words(facts))
+        if max_memory is not None:
+            refuse_above(max_memory, worker=facts["memory"]["worker_bytes"], workers=engine.slots)
 
 
 def describe(pipeline: Pipeline, planned: Plan, slots: int) -> dict[str, Any]:

@@ -59,10 +59,14 @@ class Tally:
         shown = [f"{count:,} {name}" for name, count in counts if count or name == "written"]
         return ", ".join([*shown, f"{self.failed:,} failed"])
 
+    def summary(self) -> str:
+        """One line for the end of a run."""
+        return f"{self.words()}: {self.bytes / 1e6:,.1f} MB in {self.seconds:,.1f} s, {self.rate:,.1f} tiles/s"
+
 
 @contextmanager
-def watch(total: int, *, console: Console) -> Iterator["Bar | Lines"]:
-    """Something to hand each outcome to."""
+def watch(total: int, *, console: Console, tally: Tally, failures: bool) -> Iterator["Bar | Lines"]:
+    """Something to hand each outcome to, which counts in *tally* and, with *failures*, tells why tiles failed."""
     if console.is_terminal:
         columns = (
             BarColumn(),
@@ -73,23 +77,24 @@ def watch(total: int, *, console: Console) -> Iterator["Bar | Lines"]:
             TextColumn("{task.description}"),
         )
         with Progress(*columns, console=console) as progress:
-            yield Bar(progress, total)
+            yield Bar(progress, total, tally=tally, failures=failures)
     else:
-        yield Lines(console, total)
+        yield Lines(console, total, tally=tally, failures=failures)
 
 
 class Bar:
     """A bar with rate and remaining time."""
 
-    def __init__(self, progress: Progress, total: int) -> None:
-        self.tally = Tally()
+    def __init__(self, progress: Progress, total: int, *, tally: Tally, failures: bool) -> None:
+        self.tally = tally
+        self._failures = failures
         self._progress = progress
         self._task = progress.add_task("", total=total, rate=0.0)
 
     def show(self, outcome: Outcome) -> None:
         """Take in an outcome."""
         self.tally.add(outcome)
-        for failure in outcome.failures:
+        for failure in outcome.failures if self._failures else ():
             self._progress.console.print(failure.reason, markup=False, highlight=False)
         self._progress.update(
             self._task, completed=self.tally.done, description=self.tally.words(), rate=self.tally.rate
@@ -99,8 +104,9 @@ class Bar:
 class Lines:
     """A line every few seconds."""
 
-    def __init__(self, console: Console, total: int) -> None:
-        self.tally = Tally()
+    def __init__(self, console: Console, total: int, *, tally: Tally, failures: bool) -> None:
+        self.tally = tally
+        self._failures = failures
         self._console = console
         self._total = total
         self._next = LINE_EVERY_S
@@ -109,7 +115,7 @@ class Lines:
         """Take in an outcome."""
         tally = self.tally
         tally.add(outcome)
-        for failure in outcome.failures:
+        for failure in outcome.failures if self._failures else ():
             self._say(failure.reason)
         if tally.seconds >= self._next:
             self._next = tally.seconds + LINE_EVERY_S

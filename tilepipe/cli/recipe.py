@@ -4,10 +4,12 @@ import json
 
 import click
 
+from tilepipe.bind import open_pipeline
 from tilepipe.cli.options import recipe_arguments
-from tilepipe.pipeline import open_pipeline
+from tilepipe.gdal import session
 from tilepipe.process import title
 from tilepipe.recipe import json_schema, load_recipe
+from tilepipe.selection import Selection, make_plan
 
 __all__ = ["schema", "validate"]
 
@@ -15,8 +17,11 @@ __all__ = ["schema", "validate"]
 @click.command()
 @recipe_arguments
 def validate(recipe: str, settings: tuple[str, ...]) -> None:
-    """Check RECIPE, its process and its inputs; nothing is written."""
-    pipeline = open_pipeline(load_recipe(recipe, settings=settings))
+    """Check RECIPE, its process, its inputs and its area; nothing is written."""
+    with session():
+        pipeline = open_pipeline(load_recipe(recipe, settings=settings))
+        # The area is looked at when a plan is made.
+        make_plan(pipeline, Selection(), slots=1)
     click.echo(
         f"{recipe}: {title(pipeline.process)}, zooms {pipeline.zooms[0]} to {pipeline.zooms[-1]}, "
         f"{len(pipeline.stages[pipeline.zooms[-1]].inputs)} inputs: all right"
