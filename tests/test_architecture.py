@@ -29,7 +29,7 @@ FLOORS = [
     ["task", "area", "result"],
     ["inputs", "index", "outputs"],
     ["outcome", "plan", "formats", "algorithms", "recipe"],
-    ["process", "outputs.protocol"],
+    ["arguments", "process", "outputs.protocol"],
     ["geo", "per_zoom", "storage", "plugins", "lock"],
     ["errors", "schedule", "gdal", "executors"],
 ]
@@ -39,7 +39,7 @@ LIBRARIES = {
     "rasterio": ["inputs", "formats", "geo.warp", "gdal"],
     "fiona": ["area"],
     "tilematrix": ["geo.pyramid"],
-    "pydantic": ["recipe", "process"],
+    "pydantic": ["recipe", "arguments"],
     "yaml": ["recipe"],
     "click": ["cli"],
     "rich": ["cli"],

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
+from tilepipe.arguments import check
 from tilepipe.errors import RecipeError, nearest
 from tilepipe.formats.protocol import Format
 from tilepipe.geo.grid import Grid
@@ -16,7 +17,7 @@ from tilepipe.inputs.protocol import Input
 from tilepipe.outputs.tile_directory import TileDirectory
 from tilepipe.pipeline import Pipeline, Stage
 from tilepipe.plugins import find
-from tilepipe.process import Process, check, find_process
+from tilepipe.process import Process, find_process
 from tilepipe.recipe import Recipe, build, fill
 from tilepipe.recipe.sections import OutputSection
 from tilepipe.storage import LocalStorage

@@ -7,7 +7,7 @@ import rasterio
 
 __all__ = ["CACHE_BYTES", "OPTIONS", "session"]
 
-CACHE_BYTES = 256 << 20
+CACHE_BYTES = 96 << 20
 """Decoded blocks GDAL keeps in a process.
 
 Its own default is 5 % of the machine's memory in each process, which no projection of memory could account for. What

@@ -1,9 +1,8 @@
-"""The user's function: loaded once in each worker, checked before the first tile."""
+"""The user's function: found, loaded once in each worker, called."""
 
 import hashlib
 import importlib
 import importlib.util
-import inspect
 import linecache
 import os
 import sys
@@ -15,14 +14,12 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any
 
-from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
-
 from tilepipe.errors import ProcessError, TilepipeError, nearest
 from tilepipe.geo.grid import Grid
 from tilepipe.geo.pyramid import Tile
 from tilepipe.plugins import names
 
-__all__ = ["Process", "call", "check", "engine_arguments", "find_process", "title"]
+__all__ = ["FUNCTION", "Process", "call", "engine_arguments", "find_process", "hints", "title"]
 
 FUNCTION = "execute"
 
@@ -80,52 +77,6 @@ def title(process: Process) -> str:
     return (module.__doc__ or process.name).strip().splitlines()[0]
 
 
-def check(process: Process, *, inputs: Mapping[str, object], parameters: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The parameters as the function's annotations have them, once it is sure that it can be called.
-
-    Args:
-        process: what is to be called.
-        inputs: the names it will be given.
-        parameters: the values it will be given.
-
-    Returns:
-        *parameters*, each converted to its annotation where that loses nothing, as `1` to `1.0`.
-
-    Raises:
-        ProcessError: an argument is missing, unknown, or of another type.
-    """
-    function = process.function()
-    arguments = inspect.signature(function).parameters
-    hints = _hints(process, function)
-    named = {
-        name: argument
-        for name, argument in arguments.items()
-        if argument.kind in {argument.POSITIONAL_OR_KEYWORD, argument.KEYWORD_ONLY}
-    }
-    open_ended = any(argument.kind is argument.VAR_KEYWORD for argument in arguments.values())
-    engine = {name for name in named if hints.get(name) in {Tile, Grid}}
-    twice = sorted(set(inputs) & set(parameters))
-    if twice:
-        raise ProcessError(f"process {process.name}: {', '.join(twice)}: both an input and a parameter; rename one")
-    for name in (*inputs, *parameters):
-        kind = "input" if name in inputs else "parameter"
-        if name in engine or (name not in named and not open_ended):
-            raise ProcessError(
-                f"process {process.name}: {FUNCTION}() takes no {kind} {name!r}; {nearest(name, named.keys() - engine)}"
-            )
-    missing = [
-        name
-        for name, argument in named.items()
-        if argument.default is argument.empty and name not in engine | set(inputs) | set(parameters)
-    ]
-    if missing:
-        raise ProcessError(
-            f"process {process.name}: {FUNCTION}() needs {', '.join(missing)}, which the recipe does not give; "
-            f"it gives {', '.join([*inputs, *parameters]) or 'nothing'}"
-        )
-    return {name: _value(process, name, hints.get(name), value) for name, value in parameters.items()}
-
-
 def call(process: Process, arguments: Mapping[str, Any]) -> object:
     """What the function returns.
 
@@ -144,31 +95,17 @@ def call(process: Process, arguments: Mapping[str, Any]) -> object:
 @lru_cache(maxsize=64)
 def engine_arguments(process: Process) -> Mapping[str, type]:
     """Arguments that the engine fills in itself: those annotated with Tile or Grid."""
-    return {name: hint for name, hint in _hints(process, process.function()).items() if hint in {Tile, Grid}}
+    return {name: hint for name, hint in hints(process).items() if hint in {Tile, Grid}}
 
 
-def _value(process: Process, name: str, hint: Any, value: object) -> object:
-    if hint is None:
-        return value
+def hints(process: Process) -> dict[str, Any]:
+    """The annotations of the function's arguments, also of those written as text.
+
+    Raises:
+        ProcessError: one names what is not there.
+    """
     try:
-        return _adapter(hint).validate_python(value, strict=True)
-    except PydanticSchemaGenerationError:
-        return value
-    except ValidationError as error:
-        # Pydantic calls every value an input, which is another thing here.
-        wanted = error.errors()[0]["msg"].removeprefix("Input ").lower()
-        raise ProcessError(f"process {process.name}: parameter {name} is {value!r}; it {wanted}") from error
-
-
-def _adapter(hint: Any) -> TypeAdapter[Any]:
-    if isinstance(hint, type) and (hasattr(hint, "model_config") or hasattr(hint, "__dataclass_fields__")):
-        return TypeAdapter(hint)
-    return TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
-
-
-def _hints(process: Process, function: Callable[..., Any]) -> dict[str, Any]:
-    try:
-        return typing.get_type_hints(function, include_extras=True)
+        return typing.get_type_hints(process.function(), include_extras=True)
     except NameError as error:
         raise ProcessError(
             f"process {process.name}: an annotation of {FUNCTION}() names what is not there: {error}"

@@ -4,10 +4,11 @@ import textwrap
 
 import pytest
 
+from tilepipe.arguments import check
 from tilepipe.errors import InputError, ProcessError
 from tilepipe.geo.grid import Grid
 from tilepipe.geo.pyramid import Tile
-from tilepipe.process import call, check, engine_arguments, find_process, title
+from tilepipe.process import call, engine_arguments, find_process, title
 
 
 @pytest.fixture

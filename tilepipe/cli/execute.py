@@ -9,9 +9,16 @@ import click
 from rich.console import Console
 
 from tilepipe.bind import open_pipeline
-from tilepipe.cli.options import memory_option, planned_for, recipe_arguments, selection_options, worker_options
+from tilepipe.cli.options import (
+    make_executor,
+    memory_option,
+    planned_for,
+    recipe_arguments,
+    selection_options,
+    worker_options,
+)
 from tilepipe.cli.progress import Tally, watch
-from tilepipe.errors import RunFailed
+from tilepipe.errors import RunFailed, StorageError
 from tilepipe.gdal import session
 from tilepipe.index.files import ITEM
 from tilepipe.memory import refuse_above, worker_bytes
@@ -62,9 +69,10 @@ def execute(
 ) -> None:
     """Make the tiles of RECIPE that are not there yet, and the STAC item of them all."""
     with _log_to(log_file), session():
+        named = make_executor(executor, workers) if executor else None
         pipeline = open_pipeline(load_recipe(recipe, settings=settings))
         chosen = select(pipeline, **selection)
-        engine, plan = planned_for(pipeline, chosen, executor=executor, workers=workers)
+        engine, plan = planned_for(pipeline, chosen, executor=named, workers=workers)
         if max_memory is not None:
             refuse_above(max_memory, worker=worker_bytes(pipeline, plan.depth), workers=engine.slots)
         outcomes = run(
@@ -92,7 +100,7 @@ def _show(outcomes: Generator[Outcome, None, None], *, total: int, failures: boo
             for outcome in outcomes:
                 shown.show(outcome)
                 _note(outcome)
-    except (RunFailed, KeyboardInterrupt):
+    except (RunFailed, StorageError, KeyboardInterrupt):
         click.echo(tally.summary())
         raise
     click.echo(tally.summary())

@@ -1,6 +1,6 @@
 """The command line: which commands there are, what each exit code means.
 
-0: done; 1: some tiles failed; 2: the recipe or an argument is wrong; 130: interrupted.
+0: done; 1: some tiles failed, or could not be kept; 2: the recipe or an argument is wrong; 130: interrupted.
 """
 
 import importlib
@@ -14,7 +14,7 @@ from typing import TextIO
 
 import click
 
-from tilepipe.errors import RunFailed, TilepipeError, nearest
+from tilepipe.errors import RunFailed, StorageError, TilepipeError, nearest
 
 __all__ = ["main"]
 
@@ -95,6 +95,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(130)
     except RunFailed as error:
         click.echo(f"error: {error}\nwhat was made is kept; mend the cause and run again", err=True)
+        sys.exit(1)
+    except StorageError as error:
+        click.echo(f"error: {error}", err=True)
         sys.exit(1)
     except TilepipeError as error:
         click.echo(f"error: {error}", err=True)

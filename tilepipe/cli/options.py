@@ -13,6 +13,7 @@ from tilepipe.plugins import find
 from tilepipe.selection import Selection, make_plan
 
 __all__ = [
+    "make_executor",
     "memory_option",
     "parse_size",
     "parse_zooms",
@@ -56,16 +57,20 @@ def parse_size(ctx: click.Context, param: click.Parameter, value: str | None) ->
         raise click.BadParameter(f"{value!r} is no size; write 2G, 500MB or 2GiB") from error
 
 
+def make_executor(name: str, workers: int | None) -> Executor:
+    """The executor of that name; one that takes time to start does so while the recipe is opened."""
+    executor: Executor = find("executors", name)(workers or len(os.sched_getaffinity(0)))
+    return executor
+
+
 def planned_for(
-    pipeline: Pipeline, selection: Selection, *, executor: str | None, workers: int | None
+    pipeline: Pipeline, selection: Selection, *, executor: Executor | None, workers: int | None
 ) -> tuple[Executor, Plan]:
-    """The executor that is asked for, and a plan in tasks of a size for it."""
-    cores = workers or len(os.sched_getaffinity(0))
+    """The executor, chosen by the number of tasks where none is asked for, and a plan in tasks of a size for it."""
     if executor is None:
-        plan = make_plan(pipeline, selection, slots=cores)
-        executor = "sequential" if plan.count_branches() == 1 else "processes"
-    engine: Executor = find("executors", executor)(cores)
-    return engine, make_plan(pipeline, selection, slots=engine.slots)
+        plan = make_plan(pipeline, selection, slots=workers or len(os.sched_getaffinity(0)))
+        executor = make_executor("sequential" if plan.count_branches() == 1 else "processes", workers)
+    return executor, make_plan(pipeline, selection, slots=executor.slots)
 
 
 def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:

@@ -7,7 +7,14 @@ import click
 import numpy as np
 
 from tilepipe.bind import open_pipeline
-from tilepipe.cli.options import memory_option, planned_for, recipe_arguments, selection_options, worker_options
+from tilepipe.cli.options import (
+    make_executor,
+    memory_option,
+    planned_for,
+    recipe_arguments,
+    selection_options,
+    worker_options,
+)
 from tilepipe.gdal import session
 from tilepipe.memory import refuse_above, worker_bytes
 from tilepipe.pipeline import Pipeline
@@ -36,7 +43,8 @@ def plan(
     """Show what RECIPE would make: tiles, pixels and bytes at each zoom, tasks, and memory; nothing is written."""
     with session():
         pipeline = open_pipeline(load_recipe(recipe, settings=settings))
-        engine, planned = planned_for(pipeline, select(pipeline, **selection), executor=executor, workers=workers)
+        named = make_executor(executor, workers) if executor else None
+        engine, planned = planned_for(pipeline, select(pipeline, **selection), executor=named, workers=workers)
         facts = describe(pipeline, planned, engine.slots)
         click.echo(json.dumps(facts, indent=1) if as_json else words(facts))
         if max_memory is not None:

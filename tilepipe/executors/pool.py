@@ -9,11 +9,15 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, Thr
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from multiprocessing import get_context, parent_process
+from multiprocessing.forkserver import ensure_running
 from typing import Any, Self, TypeVar
 
 from tilepipe.errors import WorkerLost
 
 __all__ = ["Processes", "Threads"]
+
+PRELOADED = ["tilepipe.worker", "tilepipe.formats.gtiff", "tilepipe.inputs.raster_file"]
+"""What the server imports once for all workers; nothing breaks if a run needs other plug-ins."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -64,6 +68,10 @@ class Processes:
         self._payload = b""
         self._workers: list[Worker] = []
         self._context = get_context("forkserver" if os.name == "posix" else "spawn")
+        if self._context.get_start_method() == "forkserver":
+            self._context.set_forkserver_preload(PRELOADED)
+            # It imports while this process goes on to open inputs and to plan.
+            ensure_running()
 
     def __enter__(self) -> Self:
         return self
@@ -78,8 +86,6 @@ class Processes:
 
     def share(self, value: object) -> None:
         self._payload = pickle.dumps(value)
-        if self._context.get_start_method() == "forkserver":
-            self._context.set_forkserver_preload(["tilepipe.worker"])
 
     def submit(self, call: Callable[[Any, Item], Result], item: Item) -> Future[Result]:
         worker = self._idlest()
