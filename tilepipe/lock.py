@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from tilepipe.errors import JournalError, StorageError
+from tilepipe.errors import JournalError, OutputError, StorageError
 
 __all__ = ["hold"]
 
@@ -24,19 +24,26 @@ def hold(path: str, holder: Mapping[str, str | int]) -> Iterator[None]:
 
     Raises:
         JournalError: another process holds it.
-        StorageError: the file cannot be opened.
+        OutputError: the file cannot be opened.
+        StorageError: it cannot be written or locked.
     """
     try:
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        raise StorageError(f"{path} cannot be opened: {error.strerror}") from error
+        raise OutputError(
+            f"{path} cannot be opened: {error.strerror}; an output is a folder that a run may write to"
+        ) from error
     try:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.truncate(file, 0)
+            os.pwrite(file, json.dumps(holder).encode(), 0)
         except BlockingIOError as error:
             raise JournalError(_refusal(path, os.read(file, 1 << 16))) from error
-        os.truncate(file, 0)
-        os.pwrite(file, json.dumps(holder).encode(), 0)
+        except OSError as error:
+            raise StorageError(
+                f"{path} cannot be locked: {error.strerror}; an output needs space, and a file system that knows locks"
+            ) from error
         yield
     finally:
         os.close(file)

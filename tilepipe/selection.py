@@ -121,8 +121,8 @@ def _area(pipeline: Pipeline) -> Area:
         raise RecipeError(outside(where, crs=crs, pyramid=pyramid))
     for name, extent in _far(pipeline, placed):
         warnings.warn(
-            f"input {name} lies in {spelled(extent)} of {pyramid.crs} and does not reach the area; all its tiles are "
-            "empty there",
+            f"input {name} lies in {spelled(extent)} of {pyramid.crs} and does not reach the area; is one of them in "
+            "another crs?",
             stacklevel=1,
         )
     return Area(placed)
