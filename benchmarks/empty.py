@@ -63,7 +63,7 @@ def _theirs(zoom: int, way: Way) -> Command:
 def _check() -> None:
     for zoom in (FEW, MANY):
         again = [*_ours(zoom, WAYS[0]).steps[0]]
-        said = subprocess.run(again, check=True, capture_output=True, text=True).stdout
+        said = subprocess.run(again, check=True, stdout=subprocess.PIPE, text=True).stdout
         demand(
             f"0 written, {4**zoom:,} kept, 0 failed" in said, f"of {4**zoom:,} empty tiles, a second run says: {said}"
         )

@@ -54,7 +54,7 @@ def _plan(zoom: int) -> Command:
 
 def _check(zoom: int) -> int:
     """Tiles of the plan, once those of one zoom agree with a count of our own."""
-    said = subprocess.run(_plan(zoom).steps[0], check=True, capture_output=True)
+    said = subprocess.run(_plan(zoom).steps[0], check=True, stdout=subprocess.PIPE)
     plan = json.loads(said.stdout)
     tiles = 2**CHECKED_ZOOM
     edges = np.linspace(-HALF_WORLD, HALF_WORLD, tiles + 1)
