@@ -1,8 +1,11 @@
 """The commands as a user calls them."""
 
 import json
+import os
+import pty
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -231,3 +234,20 @@ def test_the_module_is_the_command():
     said = subprocess.run([sys.executable, "-m", "tilepipe", "--help"], capture_output=True, text=True, check=True)
 
     assert "validate" in said.stdout
+
+
+def test_a_terminal_gets_a_bar(folder):
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "tilepipe", "execute", "recipe.yaml", "-e", "sequential"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=theirs, env={**os.environ, "TERM": "xterm"})
+    os.close(theirs)
+    drawn = b""
+    # Linux says EIO at the end of a terminal.
+    with suppress(OSError):
+        while piece := os.read(ours, 1 << 16):
+            drawn += piece
+    os.close(ours)
+
+    assert process.wait() == 0
+    assert b"682/682" in drawn
+    assert "━".encode() in drawn

@@ -6,7 +6,6 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 import click
-from rich.console import Console
 
 from tilepipe.bind import open_pipeline
 from tilepipe.cli.options import (
@@ -73,8 +72,10 @@ def execute(
         pipeline = open_pipeline(load_recipe(recipe, settings=settings))
         chosen = select(pipeline, **selection)
         engine, plan = planned_for(pipeline, chosen, executor=named, workers=workers)
+        # This also asks the inputs for the bands they are to give, so a wrong number is found now.
+        worker = worker_bytes(pipeline, plan.depth)
         if max_memory is not None:
-            refuse_above(max_memory, worker=worker_bytes(pipeline, plan.depth), workers=engine.slots)
+            refuse_above(max_memory, worker=worker, workers=engine.slots)
         outcomes = run(
             pipeline,
             plan,
@@ -96,7 +97,7 @@ def _show(outcomes: Generator[Outcome, None, None], *, total: int, failures: boo
     """Show a run until it ends, and what became of the tiles, also of one that failed or was interrupted."""
     tally = Tally()
     try:
-        with closing(outcomes), watch(total, console=Console(stderr=True), tally=tally, failures=failures) as shown:
+        with closing(outcomes), watch(total, tally=tally, failures=failures) as shown:
             for outcome in outcomes:
                 shown.show(outcome)
                 _note(outcome)

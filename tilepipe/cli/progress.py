@@ -1,16 +1,18 @@
 """How a run is shown while it goes on: a bar on a terminal, a line now and then elsewhere."""
 
+import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from importlib import import_module
+from types import TracebackType
+from typing import Protocol, Self
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+import click
 
 from tilepipe.outcome import Outcome
 
-__all__ = ["Tally", "watch"]
+__all__ = ["Lines", "Shown", "Tally", "watch"]
 
 LINE_EVERY_S = 10.0
 
@@ -64,66 +66,51 @@ class Tally:
         return f"{self.words()}: {self.bytes / 1e6:,.1f} MB in {self.seconds:,.1f} s, {self.rate:,.1f} tiles/s"
 
 
-@contextmanager
-def watch(total: int, *, console: Console, tally: Tally, failures: bool) -> Iterator["Bar | Lines"]:
-    """Something to hand each outcome to, which counts in *tally* and, with *failures*, tells why tiles failed."""
-    if console.is_terminal:
-        columns = (
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]:.1f} tiles/s"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.description}"),
-        )
-        with Progress(*columns, console=console) as progress:
-            yield Bar(progress, total, tally=tally, failures=failures)
-    else:
-        yield Lines(console, total, tally=tally, failures=failures)
-
-
-class Bar:
-    """A bar with rate and remaining time."""
-
-    def __init__(self, progress: Progress, total: int, *, tally: Tally, failures: bool) -> None:
-        self.tally = tally
-        self._failures = failures
-        self._progress = progress
-        self._task = progress.add_task("", total=total, rate=0.0)
+class Shown(AbstractContextManager["Shown"], Protocol):
+    """Something to hand each outcome to."""
 
     def show(self, outcome: Outcome) -> None:
         """Take in an outcome."""
-        self.tally.add(outcome)
-        for failure in outcome.failures if self._failures else ():
-            self._progress.console.print(failure.reason, markup=False, highlight=False)
-        self._progress.update(
-            self._task, completed=self.tally.done, description=self.tally.words(), rate=self.tally.rate
-        )
+        ...
+
+
+def watch(total: int, *, tally: Tally, failures: bool) -> Shown:
+    """What shows a run of *total* tiles; it counts in *tally* and, with *failures*, tells why tiles failed."""
+    if sys.stderr.isatty():
+        # Drawing takes longer to import than a small run takes, so it is loaded where there is something to draw on.
+        bar: Shown = import_module("tilepipe.cli.bar").Bar(total, tally=tally, failures=failures)
+        return bar
+    return Lines(total, tally=tally, failures=failures)
 
 
 class Lines:
     """A line every few seconds."""
 
-    def __init__(self, console: Console, total: int, *, tally: Tally, failures: bool) -> None:
-        self.tally = tally
+    def __init__(self, total: int, *, tally: Tally, failures: bool) -> None:
+        self._tally = tally
         self._failures = failures
-        self._console = console
         self._total = total
         self._next = LINE_EVERY_S
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        """Nothing is left to do: each line is said at once."""
+
     def show(self, outcome: Outcome) -> None:
         """Take in an outcome."""
-        tally = self.tally
+        tally = self._tally
         tally.add(outcome)
         for failure in outcome.failures if self._failures else ():
-            self._say(failure.reason)
+            click.echo(failure.reason, err=True)
         if tally.seconds >= self._next:
             self._next = tally.seconds + LINE_EVERY_S
             left_s = (self._total - tally.done) / max(tally.rate, 1e-9)
-            self._say(
+            click.echo(
                 f"{tally.done:,} of {self._total:,} tiles, {tally.rate:.1f} tiles/s, "
-                f"about {left_s:,.0f} s left: {tally.words()}"
+                f"about {left_s:,.0f} s left: {tally.words()}",
+                err=True,
             )
-
-    def _say(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
