@@ -1,0 +1,21 @@
+"""Where everything is promised to be there, a part that is missing is a failure and not a skipped test."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+pytestmark = pytest.mark.skipif("TILEPIPE_TEST_ALL" not in os.environ, reason="TILEPIPE_TEST_ALL is not set")
+
+
+@pytest.mark.parametrize("program", ["gdalinfo", "gdalwarp", "gdaldem", "gdaladdo", "gdal_translate"])
+def test_the_programs_of_gdal_are_there(program):
+    assert shutil.which(program)
+
+
+@pytest.mark.parametrize("module", ["osgeo.gdal", "qgis.core"])
+def test_the_system_has_the_bindings_of_gdal_and_qgis(module):
+    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
+
+    subprocess.run(["/usr/bin/python3", "-c", f"import {module}"], check=True, env=environment)
