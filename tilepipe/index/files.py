@@ -5,7 +5,7 @@ from datetime import datetime
 
 import numpy as np
 
-from tilepipe.geo.pyramid import Tile
+from tilepipe.geo.pyramid import Pyramid, Tile
 from tilepipe.geo.raster import Raster
 from tilepipe.index.extent import Limits
 from tilepipe.index.stac import TileSet, prototype, stac_item
@@ -60,7 +60,8 @@ def write_index(
     )
     first = prototype(tile_set)
     for old in fillers:
-        if old != first:
+        # Data may have come to its place since; where every pixel counts, the two cannot be told apart.
+        if old != first and form.nodata is not None and storage.get(output.key(old)) == _blank(output, pyramid, old):
             storage.delete(output.key(old))
     if first is None:
         storage.delete(ITEM)
@@ -68,11 +69,16 @@ def write_index(
         return None
     filler = None
     if storage.get(output.key(first)) is None:
-        shape = (form.bands, *pyramid.tile_shape(first.zoom))
-        pixels = np.full(shape, 0 if form.nodata is None else form.nodata, dtype=form.dtype)
-        blank = Raster(pixels=pixels, grid=pyramid.grid(first), nodata=form.nodata)
-        storage.put(output.key(first), form.encode(blank))
+        storage.put(output.key(first), _blank(output, pyramid, first))
         filler = first
     storage.put(TWIN, vrt_twin(tile_set).encode())
     storage.put(ITEM, stac_item(tile_set).encode())
     return filler
+
+
+def _blank(output: TileDirectory, pyramid: Pyramid, place: Tile) -> bytes:
+    """A file without data."""
+    form = output.format
+    shape = (form.bands, *pyramid.tile_shape(place.zoom))
+    pixels = np.full(shape, 0 if form.nodata is None else form.nodata, dtype=form.dtype)
+    return form.encode(Raster(pixels=pixels, grid=pyramid.grid(place), nodata=form.nodata))
