@@ -6,6 +6,8 @@ so that its overviews can be made. The walk is lazy: it holds one path through t
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -65,27 +67,7 @@ class Plan:
 
     def count(self) -> Mapping[int, int]:
         """How many tiles there are at each zoom; parts of the tree that lie inside the area are not walked."""
-        counts = dict.fromkeys(self.zooms, 0)
-        last = self.zooms[-1]
-        pending = [(0, *self._matrix(0))]
-        while pending:
-            zoom, rows, cols = pending.pop()
-            touched = self.area.touched(self.pyramid, zoom, rows, cols)
-            rows, cols = rows[touched], cols[touched]
-            if zoom == last:
-                counts[zoom] += len(rows)
-                continue
-            inside = self.area.inside(self.pyramid, zoom, rows, cols)
-            for below in (known for known in self.zooms if known >= zoom):
-                counts[below] += self._descendants(zoom, rows[inside], cols[inside], below)
-            rows, cols = rows[~inside], cols[~inside]
-            if zoom in counts:
-                counts[zoom] += len(rows)
-            rows, cols = self._children(zoom, rows, cols)
-            pending.extend(
-                (zoom + 1, rows[at : at + BATCH], cols[at : at + BATCH]) for at in range(0, len(rows), BATCH)
-            )
-        return counts
+        return _counts(self.pyramid, self.area, self.zooms)
 
     def count_branches(self) -> int:
         """How many branches there are."""
@@ -124,7 +106,7 @@ class Plan:
         return sum(full(level) ^ (full(level - 1) if level else 0) for level in levels)
 
     def _top(self, zoom: int) -> Iterator[tuple[Tile, bool]]:
-        rows, cols = self._matrix(0)
+        rows, cols = _matrix(self.pyramid, 0)
         for row, col in zip(rows.tolist(), cols.tolist(), strict=True):
             yield from self._descend(Tile(0, row, col), zoom, inside=self.area.geometry is None)
 
@@ -147,7 +129,7 @@ class Plan:
         """Planned tiles *levels* below *tile* in Z-order."""
         rows, cols = np.array([tile.row]), np.array([tile.col])
         for zoom in range(tile.zoom, tile.zoom + levels):
-            rows, cols = self._children(zoom, rows, cols)
+            rows, cols = _children(self.pyramid, zoom, rows, cols)
             if not inside:
                 touched = self.area.touched(self.pyramid, zoom + 1, rows, cols)
                 rows, cols = rows[touched], cols[touched]
@@ -165,7 +147,7 @@ class Plan:
             zoom = root.zoom + level
             places = np.array([place for bit in found for place in children_of(bit)])
             rows, cols = _quarters(rows, cols)
-            kept = self._within(zoom, rows, cols)
+            kept = _within(self.pyramid, zoom, rows, cols)
             if not inside:
                 kept[kept] = self.area.touched(self.pyramid, zoom, rows[kept], cols[kept])
             rows, cols, found = rows[kept], cols[kept], places[kept].tolist()
@@ -180,26 +162,56 @@ class Plan:
         rows, cols = self.pyramid.matrix_shape(root.zoom + depth)
         return (root.row + 1) << depth <= rows and (root.col + 1) << depth <= cols
 
-    def _within(self, zoom: int, rows: Indices, cols: Indices) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-        height, width = self.pyramid.matrix_shape(zoom)
-        return np.asarray((rows < height) & (cols < width))
 
-    def _matrix(self, zoom: int) -> tuple[Indices, Indices]:
-        rows, cols = np.indices(self.pyramid.matrix_shape(zoom)).reshape(2, -1)
-        return rows, cols
+@lru_cache(maxsize=4)
+def _counts(pyramid: Pyramid, area: Area, zooms: tuple[int, ...]) -> Mapping[int, int]:
+    """How many tiles touch *area* at each zoom; kept, for a run asks for them more than once."""
+    counts = dict.fromkeys(zooms, 0)
+    last = zooms[-1]
+    pending = [(0, *_matrix(pyramid, 0))]
+    while pending:
+        zoom, rows, cols = pending.pop()
+        touched = area.touched(pyramid, zoom, rows, cols)
+        rows, cols = rows[touched], cols[touched]
+        if zoom == last:
+            counts[zoom] += len(rows)
+            continue
+        inside = area.inside(pyramid, zoom, rows, cols)
+        for below in (known for known in zooms if known >= zoom):
+            counts[below] += _descendants(pyramid, zoom, rows[inside], cols[inside], below)
+        rows, cols = rows[~inside], cols[~inside]
+        if zoom in counts:
+            counts[zoom] += len(rows)
+        rows, cols = _children(pyramid, zoom, rows, cols)
+        pending.extend((zoom + 1, rows[at : at + BATCH], cols[at : at + BATCH]) for at in range(0, len(rows), BATCH))
+    return MappingProxyType(counts)
 
-    def _children(self, zoom: int, rows: Indices, cols: Indices) -> tuple[Indices, Indices]:
-        rows, cols = _quarters(rows, cols)
-        kept = self._within(zoom + 1, rows, cols)
-        return rows[kept], cols[kept]
 
-    def _descendants(self, zoom: int, rows: Indices, cols: Indices, below: int) -> int:
-        """How many tiles of the zoom *below* lie under the given ones."""
-        height, width = self.pyramid.matrix_shape(below)
-        levels = below - zoom
-        tall = np.minimum((rows + 1) << levels, height) - (rows << levels)
-        wide = np.minimum((cols + 1) << levels, width) - (cols << levels)
-        return int((tall * wide).sum())
+def _matrix(pyramid: Pyramid, zoom: int) -> tuple[Indices, Indices]:
+    rows, cols = np.indices(pyramid.matrix_shape(zoom)).reshape(2, -1)
+    return rows, cols
+
+
+def _children(pyramid: Pyramid, zoom: int, rows: Indices, cols: Indices) -> tuple[Indices, Indices]:
+    rows, cols = _quarters(rows, cols)
+    kept = _within(pyramid, zoom + 1, rows, cols)
+    return rows[kept], cols[kept]
+
+
+def _descendants(pyramid: Pyramid, zoom: int, rows: Indices, cols: Indices, below: int) -> int:
+    """How many tiles of the zoom *below* lie under the given ones."""
+    height, width = pyramid.matrix_shape(below)
+    levels = below - zoom
+    tall = np.minimum((rows + 1) << levels, height) - (rows << levels)
+    wide = np.minimum((cols + 1) << levels, width) - (cols << levels)
+    return int((tall * wide).sum())
+
+
+def _within(
+    pyramid: Pyramid, zoom: int, rows: Indices, cols: Indices
+) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    height, width = pyramid.matrix_shape(zoom)
+    return np.asarray((rows < height) & (cols < width))
 
 
 def _quarters(rows: Indices, cols: Indices) -> tuple[Indices, Indices]:

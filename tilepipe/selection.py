@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shapely.geometry.base import BaseGeometry
 
@@ -15,7 +15,7 @@ from tilepipe.geo.pyramid import Pyramid, Tile
 from tilepipe.pipeline import Pipeline
 from tilepipe.plan import Plan, depth_for
 
-__all__ = ["Selection", "make_plan", "select"]
+__all__ = ["Selection", "cut_for", "make_plan", "select"]
 
 POINT_PX = 1e-3
 """A point is a square of this part of a pixel, so that it belongs to one tile also on an edge."""
@@ -96,9 +96,13 @@ def make_plan(pipeline: Pipeline, selection: Selection, *, slots: int) -> Plan:
             )
         area = Area(shared)
     zooms = selection.zooms or pipeline.zooms
-    plan = Plan(pyramid=pipeline.pyramid, area=area, zooms=zooms, reduced=pipeline.reduced & frozenset(zooms), depth=0)
-    leaves = plan.count()[zooms[-1]]
-    return Plan(pyramid=plan.pyramid, area=area, zooms=zooms, reduced=plan.reduced, depth=depth_for(leaves, slots))
+    plan = Plan(pyramid=pipeline.pyramid, area=area, zooms=zooms, reduced=pipeline.reduced & frozenset(zooms))
+    return cut_for(plan, slots)
+
+
+def cut_for(plan: Plan, slots: int) -> Plan:
+    """The same tiles in branches small enough for *slots* workers."""
+    return replace(plan, depth=depth_for(plan.count()[plan.zooms[-1]], slots))
 
 
 def _area(pipeline: Pipeline) -> Area:

@@ -10,7 +10,7 @@ from tilepipe.executors.protocol import Executor
 from tilepipe.pipeline import Pipeline
 from tilepipe.plan import Plan
 from tilepipe.plugins import find
-from tilepipe.selection import Selection, make_plan
+from tilepipe.selection import Selection, cut_for, make_plan
 
 __all__ = [
     "make_executor",
@@ -67,10 +67,10 @@ def planned_for(
     pipeline: Pipeline, selection: Selection, *, executor: Executor | None, workers: int | None
 ) -> tuple[Executor, Plan]:
     """The executor, chosen by the number of tasks where none is asked for, and a plan in tasks of a size for it."""
+    plan = make_plan(pipeline, selection, slots=workers or len(os.sched_getaffinity(0)))
     if executor is None:
-        plan = make_plan(pipeline, selection, slots=workers or len(os.sched_getaffinity(0)))
         executor = make_executor("sequential" if plan.count_branches() == 1 else "processes", workers)
-    return executor, make_plan(pipeline, selection, slots=executor.slots)
+    return executor, cut_for(plan, executor.slots)
 
 
 def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
