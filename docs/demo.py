@@ -9,8 +9,8 @@ import matplotlib as mpl
 import matplotlib.image as pictures
 import numpy as np
 import rasterio
+from affine import Affine
 from matplotlib import cbook
-from rasterio.transform import from_bounds
 
 ROOT = Path(__file__).parent.parent
 OUT = ROOT / "out"
@@ -20,7 +20,8 @@ def write_dem(path: Path) -> None:
     """The USGS elevation model of the Jacksboro fault, Tennessee, that comes with matplotlib, as a GeoTIFF."""
     with cbook.get_sample_data("jacksboro_fault_dem.npz") as sample:
         elevation = sample["elevation"]
-        bounds = (sample["xmin"].item(), sample["ymin"].item(), sample["xmax"].item(), sample["ymax"].item())
+        # The sample's lower edge is off by the height of the image; its upper left corner and pixel size are right.
+        left, top, side = (sample[key].item() for key in ("xmin", "ymax", "dx"))
     height, width = elevation.shape
     path.parent.mkdir(parents=True, exist_ok=True)
     with rasterio.open(
@@ -32,7 +33,7 @@ def write_dem(path: Path) -> None:
         count=1,
         dtype=elevation.dtype,
         crs="EPSG:4326",
-        transform=from_bounds(*bounds, width, height),
+        transform=Affine(side, 0, left, 0, -side, top),
         tiled=True,
         compress="deflate",
     ) as file:

@@ -139,6 +139,8 @@ def _open_input(recipe: Recipe, name: str, options: Mapping[str, Any]) -> Input:
     if isinstance(filled.get("path"), str):
         filled["path"] = _folder(recipe, filled["path"])
     source: Input = build(plugin, filled, where=f"inputs.{name}", places=recipe.places)
+    # Now, so that a band that is not there is told before the first tile.
+    source.shape()
     return source
 
 

@@ -11,14 +11,14 @@ import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tilepipe import records
 from tilepipe.errors import JournalError, OutputError
 from tilepipe.geo.geometry import Area, box
 from tilepipe.geo.grid import Bounds
-from tilepipe.geo.pyramid import Tile
+from tilepipe.geo.pyramid import Pyramid, Tile
 from tilepipe.index.extent import Limits
 from tilepipe.known import Known
 from tilepipe.lock import hold
@@ -92,7 +92,7 @@ class Journal:
     _limits: dict[int, Limits] = field(default_factory=dict)
 
     def add(self, outcome: Outcome) -> None:
-        """Note what became of a task; it is on the disk when this returns, or soon after where that takes long."""
+        """Note what became of a task, to be written at the next flush."""
         at = time.time()
         self.note(records.encode(outcome, at))
         if self.known is not None:
@@ -100,6 +100,9 @@ class Journal:
         else:
             for tile, parts in zip(outcome.tiles(outcome.written), outcome.parts, strict=True):
                 _extend(self._limits, self.output.pieces(tile), parts)
+
+    def keep(self) -> None:
+        """Write what was noted, or leave it for a while where writing takes long."""
         if time.monotonic() - self.flushed_at >= SHARE * self.flush_s:
             self.flush()
 
@@ -164,7 +167,8 @@ def open_journal(
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{storage.root} cannot be made: {error.strerror}; choose another output.path") from error
+        place = folder if os.path.isdir(storage.root) else storage.root
+        raise OutputError(f"{place} cannot be made: {error.strerror}; choose another output.path") from error
     holder: dict[str, str | int] = {
         "pid": os.getpid(),
         "host": socket.gethostname(),
@@ -203,9 +207,7 @@ def _resume(
     journal.begun = before["begun"]
     whole = overwrite is not None and zooms is None
     if _compare(before["run"], identity, accept=accept, whole=whole):
-        for zoom in range(ZOOMS):
-            storage.remove(str(zoom))
-        storage.remove(records.FOLDER)
+        _clear(journal, numbers, before["run"]["pyramid"])
         return
     known = journal.known = Known(
         output=journal.output, pyramid=journal.output.pyramid, objects=journal.output.objects, fillers=journal.fillers
@@ -216,6 +218,19 @@ def _resume(
         journal.note(records.forgetting(area, at_zooms, margin))
     if len(numbers) > 1:
         records.merge(storage, numbers)
+
+
+def _clear(journal: Journal, numbers: list[int], facts: Mapping[str, Any]) -> None:
+    """Remove the tiles that were made under another layout, and the story of them; nothing that others put there."""
+    fields = {key: value for key, value in facts.items() if key != "output_metatile"}
+    before = replace(journal.output, pyramid=Pyramid(**fields), metatile=facts["output_metatile"])
+    known = Known(output=before, pyramid=before.pyramid, objects=before.objects, fillers=set())
+    records.tell(journal.storage, numbers, known)
+    for tile, _ in (*known.written(), *known.stale()):
+        before.delete(tile)
+    for filler in known.fillers:
+        journal.storage.delete(before.key(filler))
+    journal.storage.remove(records.FOLDER)
 
 
 def _has_tiles(storage: LocalStorage) -> bool:

@@ -59,6 +59,8 @@ class _Loop:
             settled, self.settled = self.settled, []
             for outcome in settled or self._wait():
                 yield self._take(outcome)
+                # After it was told: where the disk is full, this fails, and what became of the tiles is known.
+                self.journal.keep()
                 if self.stop and self.failed:
                     return
             if exhausted and not self.under_way and not self.ready and not self.settled:

@@ -29,7 +29,7 @@ def produce(pipeline: Pipeline, tile: Tile) -> Pixels | None:
         InputError: an input could not be read.
     """
     core = pipeline.pyramid.grid(tile)
-    rows, cols = _given(pipeline, core)
+    rows, cols = _given(pipeline, core, tile.zoom)
     if not rows or not cols:
         return None
     grid = core.window(row=rows.start, col=cols.start, height=len(rows), width=len(cols))
@@ -63,8 +63,8 @@ def _arguments(pipeline: Pipeline, tile: Tile, grid: Grid) -> dict[str, Any]:
     return arguments
 
 
-def _given(pipeline: Pipeline, core: Grid) -> tuple[range, range]:
-    """Rows and columns, counted from the tile's corner, that the process gets."""
+def _given(pipeline: Pipeline, core: Grid, zoom: int) -> tuple[range, range]:
+    """Rows and columns, counted from the tile's corner, that the process gets; data around the globe has no sides."""
     buffer = pipeline.buffer_px
     rows, cols = range(-buffer, core.height + buffer), range(-buffer, core.width + buffer)
     if not pipeline.clip:
@@ -72,7 +72,10 @@ def _given(pipeline: Pipeline, core: Grid) -> tuple[range, range]:
     extent = pipeline.extent
     top, bottom = (round((core.top - y) / core.resolution) for y in (extent.top, extent.bottom))
     left, right = (round((x - core.left) / core.resolution) for x in (extent.left, extent.right))
-    return range(max(rows.start, top), min(rows.stop, bottom)), range(max(cols.start, left), min(cols.stop, right))
+    rows = range(max(rows.start, top), min(rows.stop, bottom))
+    if pipeline.pyramid.wraps and right - left >= pipeline.pyramid.pixels_at(zoom)[1]:
+        return rows, cols
+    return rows, range(max(cols.start, left), min(cols.stop, right))
 
 
 def _kept(pyramid: Pyramid, tile: Tile, rows: range, cols: range) -> tuple[range, range]:

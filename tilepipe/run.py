@@ -5,7 +5,7 @@ from collections.abc import Generator
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from tilepipe.errors import PlanError
+from tilepipe.errors import PlanError, StorageError
 from tilepipe.executors.protocol import Executor
 from tilepipe.index.files import write_index
 from tilepipe.journal import Identity, Journal, Source, open_journal
@@ -65,12 +65,17 @@ def run(
         accept_changes=accept_changes,
     ) as journal:
         _check_sources(plan, journal, pipeline)
+        kept = True
         try:
             yield from loop(pipeline, plan, executor=executor, journal=journal, stop=stop, retries=retries)
             if whole:
                 _remove_stale(pipeline, journal)
+        except StorageError:
+            kept = False
+            raise
         finally:
-            _index(pipeline, journal)
+            if kept:
+                _index(pipeline, journal)
 
 
 def _identity(pipeline: Pipeline) -> Identity:

@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from tilepipe.errors import InputError, OutputError, ProcessError, StorageError, TilepipeError
+from tilepipe.errors import InputError, OutputError, ProcessError, StorageError
 from tilepipe.gdal import session
 from tilepipe.geo.branch import bits, children_of, tile_at
 from tilepipe.geo.halve import halve
@@ -78,7 +78,7 @@ class _Branch:
                 self.blocked |= 1 << bit
                 return None
             return self._keep(tile, bit, pixels)
-        except (InputError, OutputError, ProcessError, StorageError) as error:
+        except (InputError, MemoryError, OutputError, ProcessError, StorageError) as error:
             self._fail(tile, bit, error)
             return None
 
@@ -139,10 +139,15 @@ class _Branch:
                 time.sleep(FIRST_PAUSE_S * 2**attempt * random.uniform(0.5, 1.5))  # noqa: S311
         return call()
 
-    def _fail(self, tile: Tile, bit: int, error: TilepipeError) -> None:
+    def _fail(self, tile: Tile, bit: int, error: Exception) -> None:
         cause = error.__cause__ if isinstance(error, ProcessError) else None
         detail = "".join(traceback.format_exception(cause)) if cause else ""
-        self.failures.append(Failure(tile, f"tile {tile}: {error}", detail))
+        reason = (
+            "out of memory; use fewer workers or a smaller pyramid.metatile"
+            if isinstance(error, MemoryError)
+            else error
+        )
+        self.failures.append(Failure(tile, f"tile {tile}: {reason}", detail))
         self.failed |= 1 << bit
         if self.orders.stop:
             raise _Stopped

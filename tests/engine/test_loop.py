@@ -32,6 +32,9 @@ class Paper:
     def add(self, outcome):
         self.outcomes.append(outcome)
 
+    def keep(self):
+        pass
+
 
 @dataclass
 class Theatre:

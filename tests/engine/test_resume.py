@@ -234,6 +234,17 @@ def test_another_tile_layout_is_refused_and_starts_over_on_overwrite(project):
     }
 
 
+def test_starting_over_leaves_alone_what_is_not_a_tile_of_the_output(project):
+    project.run()
+    foreign = project.out / "7" / "notes.txt"
+    foreign.parent.mkdir()
+    foreign.write_text("not a tile")
+
+    project.changed(pyramid__metatile=2).run(overwrite=True)
+
+    assert foreign.read_text() == "not a tile"
+
+
 def test_an_interrupted_overwrite_goes_on(project):
     whole, _ = project.run()
     outcomes = project.outcomes(overwrite=True)

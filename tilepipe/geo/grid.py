@@ -16,6 +16,9 @@ class Bounds(NamedTuple):
     right: float
     top: float
 
+    def __str__(self) -> str:
+        return f"[{', '.join(f'{value:g}' for value in self)}]"
+
     def intersects(self, other: "Bounds") -> bool:
         """Whether the two share an area; touching edges do not."""
         return (

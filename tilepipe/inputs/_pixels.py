@@ -109,7 +109,7 @@ def _warped_group(
 ) -> tuple[Pixels, Hidden]:
     """Bands that are alike but for the value of their nodata."""
     bands = [request.bands[at] for at in places]
-    told = spelling(bands[0].dtype, bands[0].nodata, request.resampling)
+    told = spelling(bands[0].dtype, nodata=bands[0].nodata, resampling=request.resampling, alone=len(places) == 1)
     key = Warped(
         path=request.facts.name,
         source=source,
@@ -129,14 +129,30 @@ def _warped_group(
         dataset = opened((key, request.stamp), lambda: rasterio.open(key.xml(_level(request, how.level))))
         with rasterio.Env(GDAL_VRT_WARP_USE_DATASET_RASTERIO="YES" if key.straight else "NO"):
             found = dataset.read(window=window)
-    values = found.real if np.iscomplexobj(found) else found
-    if told.reserved:
-        hidden = np.stack([missing(layer, band.nodata) for layer, band in zip(values, bands, strict=True)])
+    if told.spare is None:
+        found, cover = found[:-1], found[-1:]
+        hidden = np.repeat(cover == 0, len(bands), axis=0)
+    elif told.reserved:
+        hidden = np.stack([missing(layer, band.nodata) for layer, band in zip(found, bands, strict=True)])
     else:
-        hidden = values == found.dtype.type(told.spare).real
-    if found.dtype != request.dtype:
-        found = _narrowed(found, common_dtype(bands)).astype(request.dtype, copy=False)
-    return found, hidden
+        hidden = (found.real if np.iscomplexobj(found) else found) == found.dtype.type(told.spare).real
+    dtype = common_dtype(bands)
+    if found.dtype != dtype:
+        found = _narrowed(found, dtype)
+    if dtype.kind in "iu" and not told.reserved:
+        _move_beside(found, hidden, bands)
+    return found.astype(request.dtype, copy=False), hidden
+
+
+def _move_beside(pixels: Pixels, hidden: Hidden, bands: list[Band]) -> None:
+    """Results that happen to be nodata become the next value, the same one to which GDAL moves them elsewhere."""
+    for layer, gone, band in zip(pixels, hidden, bands, strict=True):
+        if band.nodata is None:
+            continue
+        met = ~gone & missing(layer, band.nodata)
+        if met.any():
+            lowest = band.nodata == np.iinfo(layer.dtype).min
+            layer[met] = int(band.nodata) + (1 if lowest else -1)
 
 
 def _narrowed(pixels: Pixels, dtype: np.dtype[Any]) -> Pixels:

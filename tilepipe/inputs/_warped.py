@@ -6,6 +6,7 @@ from typing import Any
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 import numpy as np
+import rasterio
 from affine import Affine
 
 from tilepipe.geo.grid import Grid
@@ -57,6 +58,14 @@ ROOMY = {
     "complex_int16": "complex64",
 }
 """Types in which there is a value to spare for pixels that nothing was written to."""
+MIXING = {"bilinear", "cubic", "cubic_spline", "lanczos", "average", "sum", "rms"}
+"""Methods whose results can be values that are nowhere in the file."""
+WEIGHED = tuple(int(part) for part in rasterio.__gdal_version__.split(".")[:2]) >= (3, 11)
+"""Whether a source pixel's vote for the mode counts as much as of it lies in the pixel that is made.
+
+GDAL does so since 3.11, but only where it counts in a table, for 8 and 16 bits. In wider types a value met once never
+makes way for another that is met once, however little of the first lies there: they elect another mode.
+"""
 SPARE = -(2.0**127)
 """Such a value for floats: exact in single precision, and far from what anybody measures."""
 BLOCK = 128
@@ -79,19 +88,31 @@ class Spelling:
 
     dtype: str
     """The type the warp works in."""
-    spare: float
-    """The value of those pixels."""
+    spare: float | None
+    """The value of those pixels; None where one more band has 0 for them, something else for all others."""
     reserved: bool
     """Whether that value is the file's nodata: then GDAL moves results that happen to equal it to the next value."""
 
 
-def spelling(dtype: str, nodata: float | None, resampling: str) -> Spelling:
-    """The narrowest type in which missing pixels can be told, and their value in it."""
+def spelling(dtype: str, *, nodata: float | None, resampling: str, alone: bool) -> Spelling:
+    """The narrowest type in which missing pixels can be told, and their value in it.
+
+    Args:
+        dtype: of the file.
+        nodata: of the file; None if it has none.
+        resampling: one of RESAMPLINGS.
+        alone: whether a single band is warped. GDAL 3.12.2 moves no results but where those of all bands are nodata,
+            so that with other bands beside it a band would lose pixels.
+    """
     small = dtype in {"int8", "uint8", "int16", "uint16"}
-    if resampling == "mode" and small and (nodata is None or dtype.endswith("16")):
-        # GDAL clears a table of 65536 counts for every pixel of a 16-bit type; in 32 bits it is 25 times as fast.
-        return Spelling("int32", float(np.iinfo("int32").min), reserved=False)
-    if "int" in dtype and dtype != "complex_int16" and nodata is not None:
+    if resampling == "mode" and small:
+        if WEIGHED and nodata is None:
+            return Spelling(dtype, None, reserved=False)
+        if not WEIGHED and (nodata is None or dtype.endswith("16")):
+            # GDAL clears a table of 65536 counts for every pixel of a 16-bit type; in 32 bits it is 25 times as fast.
+            return Spelling("int32", float(np.iinfo("int32").min), reserved=False)
+    moved = alone or resampling not in MIXING or dtype not in ROOMY
+    if "int" in dtype and dtype != "complex_int16" and nodata is not None and moved:
         return Spelling(dtype, nodata, reserved=True)
     roomy = ROOMY.get(dtype, dtype)
     if "int" not in roomy:
@@ -135,7 +156,8 @@ class Warped:
         )
         _add(root, "SRS", crs_wkt(self.cell.crs))
         _add(root, "GeoTransform", _numbers(self.cell.transform))
-        for number in range(1, len(self.bands) + 1):
+        covering = self.spelling.spare is None
+        for number in range(1, len(self.bands) + 1 + covering):
             SubElement(root, "VRTRasterBand", dataType=gdal_type, band=str(number), subClass="VRTWarpedRasterBand")
         _add(root, "BlockXSize", str(BLOCK))
         _add(root, "BlockYSize", str(BLOCK))
@@ -152,11 +174,13 @@ class Warped:
         self._bands(SubElement(options, "BandList"))
         if self.alpha is not None:
             _add(options, "SrcAlphaBand", str(self.alpha))
+        if covering:
+            _add(options, "DstAlphaBand", str(len(self.bands) + 1))
         return tostring(root, encoding="unicode")
 
     def _options(self) -> dict[str, str]:
         return {
-            "INIT_DEST": "NO_DATA" if self.spelling.reserved else repr(self.spelling.spare),
+            "INIT_DEST": "NO_DATA" if self.spelling.reserved else repr(self.spelling.spare or 0.0),
             # Bands go missing one by one, as they do where pixels are pasted, and rims end where gdalwarp ends them.
             "UNIFIED_SRC_NODATA": "PARTIAL",
             "XSCALE": repr(self.x_scale),
@@ -170,9 +194,10 @@ class Warped:
             if nodata is not None:
                 _add(mapping, "SrcNoDataReal", repr(nodata))
                 _add(mapping, "SrcNoDataImag", "0")
-            if self.spelling.reserved or self.alpha is not None:
+            beneath = nodata if self.spelling.reserved else self.spelling.spare
+            if beneath is not None and (self.spelling.reserved or self.alpha is not None):
                 # Without it a half transparent pixel would be blended with the spare value.
-                _add(mapping, "DstNoDataReal", repr(nodata if self.spelling.reserved else self.spelling.spare))
+                _add(mapping, "DstNoDataReal", repr(beneath))
                 _add(mapping, "DstNoDataImag", "0")
 
     @property
