@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
-from rasterio.enums import Resampling
+from rasterio.enums import ColorInterp, Resampling
 from rasterio.errors import NotGeoreferencedWarning
 
 from tilepipe.geo.grid import Grid
@@ -24,8 +24,6 @@ def write(tmp_path):
         pixels = np.atleast_3d(pixels) if pixels.ndim == 3 else pixels[np.newaxis]
         path = str(tmp_path / name)
         placed = {} if transform is None else {"transform": transform}
-        if alpha:
-            options["ALPHA"] = "YES"
         profile = {
             "driver": "GTiff",
             "count": pixels.shape[0],
@@ -38,6 +36,8 @@ def write(tmp_path):
         with warnings.catch_warnings(), rasterio.Env(GDAL_TIFF_INTERNAL_MASK="NO" if outside else "YES"):
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             with rasterio.open(path, "w", **{**profile, **placed, **options}) as dataset:
+                if alpha:
+                    dataset.colorinterp = [*dataset.colorinterp[:-1], ColorInterp.alpha]
                 dataset.write(pixels)
                 if mask is not None:
                     dataset.write_mask(mask)

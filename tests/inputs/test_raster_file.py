@@ -105,13 +105,27 @@ class TestBands:
         with pytest.raises(InputError, match=r"a.tif has 3 bands, numbered from 1; asked for"):
             file.read(native(8, 8), bands=bands)
 
-    def test_an_alpha_band_is_no_data_unless_it_is_named(self, write, noise, native):
-        pixels = np.stack([noise(8, 8, dtype="uint8"), np.eye(8, dtype="uint8") * 200])
+    @pytest.mark.parametrize("count", [1, 2, 3, 5])
+    def test_an_alpha_band_is_no_data_unless_it_is_named(self, write, noise, native, count):
+        shades = [noise(8, 8, dtype="uint8")] * count
+        pixels = np.stack([*shades, np.eye(8, dtype="uint8") * 200])
         file = RasterFile(path=write(pixels, alpha=True))
 
-        assert file.shape() == (1, "uint8")
+        assert file.shape() == (count, "uint8")
         assert_array_equal(hidden(file.read(native(8, 8), bands=1)), np.eye(8) == 0)
-        assert_array_equal(file.read(native(8, 8), bands=2), pixels[1])
+        assert_array_equal(file.read(native(8, 8), bands=count + 1), pixels[-1])
+
+    @pytest.mark.parametrize("count", [1, 2, 3, 5])
+    def test_alpha_hides_warped_pixels_too(self, write, noise, native, count):
+        shades = [noise(32, 32, dtype="uint8")] * count
+        alpha = np.zeros((32, 32), "uint8")
+        alpha[8:24, 4:30] = 255
+        file = RasterFile(path=write(np.stack([*shades, alpha]), alpha=True))
+
+        read = file.read(native(16, 16, resolution=20))
+
+        assert read.shape == (count, 16, 16)
+        assert_array_equal(hidden(read), np.broadcast_to(alpha[1::2, 1::2] == 0, read.shape))
 
     @pytest.mark.parametrize(
         "dtype",

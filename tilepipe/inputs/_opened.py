@@ -167,11 +167,15 @@ def _quiet() -> Iterator[None]:
 def _band(dataset: Any, at: int) -> Band:
     flags = dataset.mask_flag_enums[at]
     curtain = "alpha" if MaskFlags.alpha in flags else "mask" if MaskFlags.per_dataset in flags else ""
+    is_alpha = dataset.colorinterp[at] == ColorInterp.alpha
+    if MaskFlags.all_valid in flags and not is_alpha and ColorInterp.alpha in dataset.colorinterp:
+        # GDAL's own flags know of alpha in files of two or four bands only.
+        curtain = "alpha"
     return Band(
         dtype=dataset.dtypes[at],
         nodata=dataset.nodatavals[at] if MaskFlags.nodata in flags else None,
         curtain=curtain,
-        is_alpha=dataset.colorinterp[at] == ColorInterp.alpha,
+        is_alpha=is_alpha,
     )
 
 

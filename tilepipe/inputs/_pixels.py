@@ -72,7 +72,10 @@ def pasted(request: Request, how: Paste) -> Part:
         for at, (number, band) in enumerate(zip(request.numbers, request.bands, strict=True)):
             if band.curtain:
                 # Of the dataset or of its alpha, so one for all bands; the block cache makes the next one cheap.
-                behind = dataset.read_masks(number, window=window) == 0
+                alpha = request.facts.alpha if band.curtain == "alpha" else None
+                behind = (
+                    dataset.read_masks(number, window=window) if alpha is None else dataset.read(alpha, window=window)
+                ) == 0
                 hidden = np.zeros(pixels.shape, dtype=bool) if hidden is None else hidden
                 hidden[at] |= behind
     return Part(how.at_row, how.at_col, pixels, hidden)
