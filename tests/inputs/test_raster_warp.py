@@ -154,7 +154,58 @@ class TestWholeWarp:
         assert_nearly_equal(found, *whole_warp(file, grid, place(file._facts().grid, grid), resampling=resampling))
         assert found.dtype == dtype
 
-    def test_a_mask_or_an_alpha_band_hides_what_gdal_hides(self, write, noise):
+    @pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "uint16", "int32", "float32"])
+    @pytest.mark.parametrize("nodata", [None, 7])
+    def test_the_mode_is_that_of_the_same_gdal_to_the_last_pixel(self, write, dtype, nodata):
+        """Since 3.11 votes are weighed where they are counted in tables, up to 16 bits, and nowhere else."""
+        values = np.random.default_rng(5).integers(1, 9, (96, 120)).astype(dtype)
+        placed = {"crs": "EPSG:3857", "transform": Affine(8, 0, 4096, 0, -8, 8192)}
+        file = RasterFile(path=write(values, nodata=nodata, **placed), resampling="mode")
+        grid = Grid(crs="EPSG:3857", left=4080, top=8220, resolution=12, height=70, width=90)
+        how = place(file._facts().grid, grid)
+
+        found = file.read(grid)
+
+        pixels, gone = whole_warp(file, grid, how, resampling="mode")
+        assert_array_equal(hidden(found), gone)
+        assert_array_equal(found.data[~gone], pixels[~gone])
+
+    @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "uint32", "int32"])
+    @pytest.mark.parametrize("resampling", ["nearest", "bilinear", "cubic", "lanczos", "average", "mode"])
+    @pytest.mark.parametrize("end", [min, max, None])
+    def test_results_that_happen_to_be_nodata_stay_beside_other_bands(self, write, dtype, resampling, end):
+        """GDAL moves them to the next value, but 3.12.2 does so only where the results of all bands are nodata."""
+        limits = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+        nodata = end(limits) if end else 75
+        low, high = max(limits[0], nodata - 40), min(limits[1], nodata + 40)
+        values = np.random.default_rng(5).integers(low, high, (3, 96, 120), endpoint=True)
+        values[values == nodata] += 1 if nodata < high else -1
+        values[:, 20:50, 30:70] = nodata
+        placed = {"crs": "EPSG:3857", "transform": Affine(8, 0, 4096, 0, -8, 8192), "nodata": nodata}
+        file = RasterFile(path=write(values.astype(dtype), **placed), resampling=resampling)
+        grid = Grid(crs="EPSG:3857", left=4080, top=8220, resolution=12, height=70, width=90)
+
+        found = file.read(grid)
+
+        for at, band in enumerate(values.astype(dtype)):
+            alone = RasterFile(path=write(band, name=f"{at}.tif", **placed))
+            pixels, gone = whole_warp(alone, grid, place(alone._facts().grid, grid), resampling=resampling)
+            assert_array_equal(hidden(found)[at], gone[0])
+            assert_array_equal(found.data[at], pixels[0])
+
+    @pytest.mark.parametrize("dtype", ["float32", "float64"])
+    def test_floats_that_happen_to_be_nodata_become_the_next_number(self, write, dtype):
+        """As GDAL has it since 3.11."""
+        steps = np.array([[70, 80, 90, 100]] * 4, dtype=dtype)
+        placed = {"crs": "EPSG:3857", "transform": Affine(8, 0, 4096, 0, -8, 8192)}
+        file = RasterFile(path=write(steps, nodata=75, **placed), resampling="bilinear")
+
+        found = file.read(Grid(crs="EPSG:3857", left=4100, top=8192, resolution=8, height=4, width=3))
+
+        assert found.tolist() == [[[np.nextafter(steps.dtype.type(75), steps.dtype.type(76)), 85, 95]] * 4]
+
+    @pytest.mark.parametrize("resampling", ["bilinear", "mode"])
+    def test_a_mask_or_an_alpha_band_hides_what_gdal_hides(self, write, noise, resampling):
         valid = np.random.default_rng(3).uniform(size=(100, 120)) > 0.3
         masked = write(noise(2, 100, 120, dtype="uint8"), mask=valid, **UTM)
         with_alpha = write(
@@ -162,10 +213,10 @@ class TestWholeWarp:
         )
 
         for path in (masked, with_alpha):
-            file = RasterFile(path=path, resampling="bilinear")
+            file = RasterFile(path=path, resampling=resampling)
             grid = grid_over(file, pixels=150)
             how = place(file._facts().grid, grid)
-            assert_nearly_equal(file.read(grid), *whole_warp(file, grid, how, resampling="bilinear"))
+            assert_nearly_equal(file.read(grid), *whole_warp(file, grid, how, resampling=resampling))
 
     @pytest.mark.gdal
     @pytest.mark.parametrize(
@@ -201,16 +252,21 @@ class TestWholeWarp:
 @pytest.fixture(
     params=[
         ("nearest", LONLAT, {}),
-        ("bilinear", LONLAT, {"nodata": 77}),
+        ("bilinear", LONLAT, {"nodata": 77, "count": 2, "dtype": "uint8"}),
         ("cubic", LONLAT, {}),
         ("nearest", UTM, {"nodata": 77}),
         ("bilinear", UTM, {}),
         ("cubic", UTM, {"nodata": 77}),
         ("average", UTM, {"nodata": 77}),
-        ("lanczos", {}, {"nodata": 77}),
-        ("bilinear", {}, {}),
+        ("lanczos", {}, {"nodata": 77, "dtype": "float64"}),
+        ("bilinear", {}, {"nodata": 77}),
+        ("cubic", {}, {}),
+        ("sum", {}, {"dtype": "float64"}),
         ("nearest", {}, {}),
         ("mode", {}, {"nodata": 77}),
+        ("mode", {}, {"dtype": "uint8"}),
+        ("mode", UTM, {"dtype": "int16"}),
+        ("average", {}, {"dtype": "uint8", "nodata": 77, "count": 2}),
     ],
     ids=lambda given: f"{given[0]}-{given[1].get('crs', 'same crs')}-{given[2]}",
     scope="module",
@@ -218,13 +274,13 @@ class TestWholeWarp:
 def source(request, tmp_path_factory):
     resampling, placed, options = request.param
     rng = np.random.default_rng(1)
-    values = rng.uniform(0, 100, (300, 300)).astype("float32")
-    values[100:150, 80:200] = 77
+    shape = {"height": 300, "width": 300, "count": 1, "dtype": "float32", "driver": "GTiff"} | options
+    values = rng.uniform(0, 100, (shape["count"], 300, 300)).astype(shape["dtype"])
+    values[:, 100:150, 80:200] = 77
     path = str(tmp_path_factory.mktemp("tiles") / "a.tif")
-    given = {"crs": "EPSG:3857", "transform": Affine(100, 0, 700000, 0, -100, 5800000), **placed, **options}
-    shape = {"height": 300, "width": 300, "count": 1, "dtype": "float32", "driver": "GTiff"}
+    given = {"crs": "EPSG:3857", "transform": Affine(100, 0, 700000, 0, -100, 5800000), **placed}
     with rasterio.open(path, "w", **shape, **given) as dataset:
-        dataset.write(values, 1)
+        dataset.write(values)
     file = RasterFile(path=path, resampling=resampling)
     bounds = file.extent("EPSG:3857")
     resolution = 156543.03392804097 / 2**10

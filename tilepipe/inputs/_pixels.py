@@ -124,13 +124,14 @@ def _warped_group(
         bands=tuple(request.numbers[at] for at in places),
         nodata=tuple(band.nodata for band in bands),
         alpha=request.facts.alpha if bands[0].curtain == "alpha" else None,
+        gaps=bands[0].nodata is not None or bool(bands[0].curtain),
         spelling=told,
     )
     window = Window(piece.col, piece.row, piece.width, piece.height)
     around = piece.cell.window(row=piece.row, col=piece.col, height=piece.height, width=piece.width).bounds
     with named(request.path, f"cannot be read within {', '.join(f'{side:.10g}' for side in around)}"):
         dataset = opened((key, request.stamp), lambda: rasterio.open(key.xml(_level(request, how.level))))
-        with rasterio.Env(GDAL_VRT_WARP_USE_DATASET_RASTERIO="YES" if key.straight else "NO"):
+        with rasterio.Env(GDAL_VRT_WARP_USE_DATASET_RASTERIO="YES" if key.at_once else "NO"):
             found = dataset.read(window=window)
     if told.spare is None:
         found, cover = found[:-1], found[-1:]
@@ -142,7 +143,7 @@ def _warped_group(
     dtype = common_dtype(bands)
     if found.dtype != dtype:
         found = _narrowed(found, dtype)
-    if dtype.kind in "iu" and not told.reserved:
+    if dtype.kind in "iuf" and not told.reserved:
         _move_beside(found, hidden, bands)
     return found.astype(request.dtype, copy=False), hidden
 
@@ -154,8 +155,15 @@ def _move_beside(pixels: Pixels, hidden: Hidden, bands: list[Band]) -> None:
             continue
         met = ~gone & missing(layer, band.nodata)
         if met.any():
-            lowest = band.nodata == np.iinfo(layer.dtype).min
-            layer[met] = int(band.nodata) + (1 if lowest else -1)
+            layer[met] = _next(band.nodata, layer.dtype)
+
+
+def _next(value: float, dtype: np.dtype[Any]) -> Any:
+    """One less for integers, the next larger number for floats, or the other way at the end of the type."""
+    if dtype.kind in "iu":
+        return int(value) + (1 if value == np.iinfo(dtype).min else -1)
+    number = dtype.type(value)
+    return np.nextafter(number, dtype.type(-np.inf if number >= np.finfo(dtype).max else np.inf))
 
 
 def _narrowed(pixels: Pixels, dtype: np.dtype[Any]) -> Pixels:

@@ -139,6 +139,8 @@ class Warped:
     """Of each of the bands."""
     alpha: int | None
     """The band whose zeros hide pixels."""
+    gaps: bool
+    """Whether pixels can be missing within the file."""
     spelling: Spelling
 
     def xml(self, dataset: Any) -> str:
@@ -194,16 +196,26 @@ class Warped:
             if nodata is not None:
                 _add(mapping, "SrcNoDataReal", repr(nodata))
                 _add(mapping, "SrcNoDataImag", "0")
-            beneath = nodata if self.spelling.reserved else self.spelling.spare
-            if beneath is not None and (self.spelling.reserved or self.alpha is not None):
-                # Without it a half transparent pixel would be blended with the spare value.
+            if self.gaps and self.spelling.spare is not None:
+                # Without it a half transparent pixel would be blended with the spare value, and parts without gaps take
+                # a shorter way than others, that ends in other last digits.
+                beneath = nodata if self.spelling.reserved else self.spelling.spare
                 _add(mapping, "DstNoDataReal", repr(beneath))
                 _add(mapping, "DstNoDataImag", "0")
 
     @property
     def straight(self) -> bool:
-        """Whether the way from grid to grid is affine; then it is exact, and windows of any size are warped at once."""
+        """Whether the way from grid to grid is affine; then it is exact."""
         return self.source.exact and same_crs(self.source.crs, self.cell.crs)
+
+    @property
+    def at_once(self) -> bool:
+        """Whether windows of any size are warped at once, not in blocks: whether nothing depends on the window.
+
+        Sums do: the parts of source pixels they consist of are cut out in coordinates counted from its corner. So does
+        lanczos: windows without a gap take a shorter way than others, that ends in other last digits.
+        """
+        return self.straight and self.resampling != "sum" and not (self.resampling == "lanczos" and self.gaps)
 
     def _transformer(self, dataset: Any) -> Element:
         root = Element("GenImgProjTransformer")
