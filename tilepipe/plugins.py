@@ -4,9 +4,10 @@ Plug-ins, ours among them, are entry points of the groups `tilepipe.inputs`, `ti
 and `tilepipe.processes`. None is imported before it is asked for.
 """
 
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from tilepipe.errors import RecipeError, nearest
 
@@ -43,10 +44,15 @@ def find(kind: Kind, name: str) -> Any:
         ) from error
 
 
-@cache
 def _entries(kind: Kind) -> tuple[EntryPoint, ...]:
-    """Read once: it takes some milliseconds, and what is installed does not change under a running program."""
-    return tuple(entry_points(group=f"tilepipe.{kind}"))
+    return _installed()[kind]
+
+
+@cache
+def _installed() -> Mapping[str, tuple[EntryPoint, ...]]:
+    """All kinds at once, and once: it takes some milliseconds, and what is installed does not change meanwhile."""
+    found = entry_points()
+    return {kind: tuple(found.select(group=f"tilepipe.{kind}")) for kind in get_args(Kind)}
 
 
 def _one(kind: Kind) -> str:

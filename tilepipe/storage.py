@@ -2,7 +2,6 @@
 
 import errno
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,7 +14,7 @@ from tilepipe.errors import StorageError
 __all__ = ["Entry", "LocalStorage", "Storage"]
 
 SERIAL = count()
-TOKEN = secrets.token_hex(4)
+TOKEN = os.urandom(4).hex()
 """Process ids repeat on the machines that share a folder."""
 
 REMEDIES = {

@@ -13,7 +13,7 @@ from tilepipe.errors import RecipeError
 def installed(tmp_path, monkeypatch):
     """Installs a package with given entry points of the group of output formats."""
     monkeypatch.syspath_prepend(str(tmp_path))
-    plugins._entries.cache_clear()
+    plugins._installed.cache_clear()
 
     def install(package, source, **entries):
         (tmp_path / f"{package}.py").write_text(source)
@@ -24,7 +24,7 @@ def installed(tmp_path, monkeypatch):
         (facts / "entry_points.txt").write_text("\n".join(["[tilepipe.formats]", *lines]))
 
     yield install
-    plugins._entries.cache_clear()
+    plugins._installed.cache_clear()
     for name in [name for name in sys.modules if name.startswith("plugin_of_")]:
         del sys.modules[name]
 

@@ -122,7 +122,8 @@ class GTiff:
         profile = {"driver": "GTiff", "dtype": self.dtype, "count": self.bands, "nodata": self.nodata, **creation}
         object.__setattr__(self, "_profile", profile)
         _check_tags(self.tags)
-        _try(self)
+        if self.options or self.tags:
+            _try(self)
 
     def encode(self, raster: Raster) -> bytes:
         self._check(raster)

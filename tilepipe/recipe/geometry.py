@@ -81,7 +81,7 @@ def _check_geojson(value: dict[str, Any]) -> None:
 class Section(BaseModel):
     """What all sections have in common: no key but the known ones, no value of another type."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class OwnGrid(Section):

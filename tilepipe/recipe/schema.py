@@ -1,10 +1,15 @@
 """The JSON Schema of a recipe, for editors that complete and check as one types."""
 
+import ast
+import inspect
+from itertools import pairwise
+from textwrap import dedent
 from typing import Any
 
 from tilepipe import plugins
 from tilepipe.recipe.checks import INPUT, ONE_RASTER
-from tilepipe.recipe.sections import GRIDS, OutputSection, RecipeFile
+from tilepipe.recipe.geometry import Area, OwnGrid, Section
+from tilepipe.recipe.sections import GRIDS, OutputSection, Overviews, PyramidSection, RecipeFile, Zooms
 
 __all__ = ["json_schema"]
 
@@ -32,6 +37,9 @@ def json_schema() -> Schema:
     """
     schema = RecipeFile.model_json_schema()
     parts, keys = schema["$defs"], schema["properties"]
+    _explain(schema, RecipeFile)
+    for model in (Area, Overviews, OwnGrid, PyramidSection, Zooms):
+        _explain(parts[model.__name__], model)
     parts |= {
         "Value": _value("Value", differs=True),
         "Fixed": _value("Fixed", differs=False),
@@ -48,6 +56,17 @@ def json_schema() -> Schema:
     parts["PyramidSection"]["properties"]["grid"]["anyOf"] = [name | {"enum": list(GRIDS)}, own]
     tidy: Schema = _tidy(schema)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "tilepipe recipe", **tidy}
+
+
+def _explain(schema: Schema, model: type[Section]) -> None:
+    """Give each key the text that stands beneath its field; pydantic would read it at every start of a command."""
+    (definition,) = ast.parse(dedent(inspect.getsource(model))).body
+    assert isinstance(definition, ast.ClassDef)  # noqa: S101 - it is the source of a class
+    for field, beneath in pairwise(definition.body):
+        match field, beneath:
+            case ast.AnnAssign(target=ast.Name(id=key)), ast.Expr(value=ast.Constant(value=str(meaning))):
+                if key in schema["properties"]:
+                    schema["properties"][key]["description"] = meaning
 
 
 def _arguments(values: str) -> Schema:
@@ -103,6 +122,7 @@ def _input() -> Schema:
 
 def _output() -> Schema:
     section = OutputSection.model_json_schema()
+    _explain(section, OutputSection)
     keys = section["properties"]
     keys["format"]["enum"] = list(plugins.names("formats"))
     keys["clamp"] = _part("Clamp") | {key: keys["clamp"][key] for key in ("description", "default")}
