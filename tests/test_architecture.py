@@ -24,7 +24,7 @@ FLOORS = [
     ["pipeline"],
     ["index.files"],
     ["journal"],
-    ["records"],
+    ["records", "identity"],
     ["known"],
     ["task", "area", "result"],
     ["inputs", "index", "outputs"],

@@ -13,7 +13,7 @@ from shapely.errors import GEOSException
 from shapely.geometry.base import BaseGeometry
 
 from tilepipe.errors import RecipeError
-from tilepipe.geo.geometry import box
+from tilepipe.geo.geometry import box, edge
 from tilepipe.geo.grid import Bounds
 from tilepipe.geo.pyramid import Pyramid
 from tilepipe.geo.warp import crs_name, is_geographic, transform_bounds, transform_geometry
@@ -97,7 +97,10 @@ def place(geometry: BaseGeometry, *, crs: str, pyramid: Pyramid, where: str) -> 
         reach = box(transform_bounds(pyramid.bounds, pyramid.crs, name))
         geometry = transform_geometry(shapely.intersection(geometry, reach), name, pyramid.crs)
     part = shapely.intersection(geometry, box(pyramid.bounds))
-    return None if part.is_empty else part
+    if part.is_empty:
+        return None
+    # A line on the edge of two tiles would fall between them.
+    return part if part.area else part.buffer(2 * edge(pyramid))
 
 
 def spelled(bounds: Bounds) -> str:

@@ -15,20 +15,19 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tilepipe import records
-from tilepipe.errors import JournalError, OutputError
-from tilepipe.geo.geometry import Area, box
-from tilepipe.geo.grid import Bounds
+from tilepipe.errors import OutputError
+from tilepipe.geo.geometry import Area
 from tilepipe.geo.pyramid import Pyramid, Tile
+from tilepipe.identity import Identity, compare, outdated, record
 from tilepipe.index.extent import Limits
 from tilepipe.known import Known
 from tilepipe.lock import hold
 from tilepipe.outcome import Outcome
 from tilepipe.outputs.protocol import Part
 from tilepipe.outputs.tile_directory import TileDirectory
-from tilepipe.recipe import describe_changes
 from tilepipe.storage import LocalStorage
 
-__all__ = ["Identity", "Journal", "Source", "open_journal"]
+__all__ = ["Journal", "open_journal"]
 
 SHARE = 20
 """Writing records may take one part in this many of a run's time, so that a far-off storage does not hold it up."""
@@ -39,34 +38,6 @@ MERGED = 512
 ZOOMS = 31
 """Zooms that an output may have."""
 
-SELECTS = ("zooms", "area")
-"""Keys of the recipe that say which tiles are made, not what is in them."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """An input as a run found it."""
-
-    files: Mapping[str, str]
-    """Path of each file, and a text that changes with it."""
-    extent: Bounds
-    """Where it has data, in the pyramid's crs."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
-    """All that decides what is in a tile."""
-
-    recipe: Mapping[str, Any]
-    process: str
-    """Name and checksum of the process code."""
-    code: str
-    """The code itself, for people."""
-    pyramid: Mapping[str, Any]
-    inputs: Mapping[str, Source]
-    margin_px: int
-    """How far outside a tile a process may look."""
-
 
 @dataclass(slots=True, kw_only=True)
 class Journal:
@@ -76,6 +47,8 @@ class Journal:
     output: TileDirectory
     known: Known | None = None
     """None where nothing was made before: then nothing needs to be looked up."""
+    before: Mapping[str, Any] | None = None
+    """What the last run was made from."""
     begun: float
     """When the first run began, in seconds since 1970."""
     replaces: bool = False
@@ -87,9 +60,18 @@ class Journal:
     first: int = 1
     """Number of the first object that may be put together with later ones."""
     pending: list[str] = field(default_factory=list)
+    has_begun: bool = False
     flushed_at: float = 0.0
     flush_s: float = 0.0
     _limits: dict[int, Limits] = field(default_factory=dict)
+
+    def begin(self, now: Identity) -> None:
+        """Note what this run makes tiles from; nothing is written before."""
+        self.note({"run": record(now, self.before), "begun": self.begun, "at": time.time()})
+        self.flush()
+        self.storage.put(".tilepipe/process.py", now.code.encode())
+        self.storage.put(".tilepipe/recipe.json", json.dumps(now.recipe, indent=1).encode())
+        self.has_begun = True
 
     def add(self, outcome: Outcome) -> None:
         """Note what became of a task, to be written at the next flush."""
@@ -106,6 +88,12 @@ class Journal:
         if time.monotonic() - self.flushed_at >= SHARE * self.flush_s:
             self.flush()
 
+    def drop(self, tile: Tile) -> None:
+        """Note that nothing is stored for a tile any more."""
+        if self.known is not None:
+            self.known.drop(tile)
+        self.note({"drop": tile})
+
     def note_filler(self, tile: Tile) -> None:
         """Note that the file of *tile* stands for nothing."""
         self.fillers.add(tile)
@@ -120,7 +108,8 @@ class Journal:
         if self.known is None:
             return dict(self._limits)
         limits: dict[int, Limits] = {}
-        for tile, parts in self.known.written():
+        # Out of date is not gone: a run of a part of the output leaves the rest to be seen.
+        for tile, parts in (*self.known.written(), *self.known.stale()):
             _extend(limits, self.output.pieces(tile), parts)
         return limits
 
@@ -181,14 +170,11 @@ def open_journal(
         over = None if overwrite is None else (overwrite if overwrite_zooms is not None else Area(None))
         if numbers:
             _resume(journal, numbers, identity, over, overwrite_zooms, accept=accept_changes)
-        journal.note({"run": _identity_record(identity), "begun": journal.begun, "at": time.time()})
-        journal.flush()
-        storage.put(".tilepipe/process.py", identity.code.encode())
-        storage.put(".tilepipe/recipe.json", json.dumps(identity.recipe, indent=1).encode())
         try:
             yield journal
         finally:
-            journal.flush()
+            if journal.has_begun:
+                journal.flush()
 
 
 def _resume(
@@ -206,14 +192,16 @@ def _resume(
     journal.segment, journal.first = numbers[-1], numbers[-1] + 1
     journal.begun = before["begun"]
     whole = overwrite is not None and zooms is None
-    if _compare(before["run"], identity, accept=accept, whole=whole):
-        _clear(journal, numbers, before["run"]["pyramid"])
+    if compare(before["run"], identity, accept=accept, whole=whole):
+        _clear(journal, numbers, before["run"]["layout"])
         return
+    journal.before = before["run"]
     known = journal.known = Known(
         output=journal.output, pyramid=journal.output.pyramid, objects=journal.output.objects, fillers=journal.fillers
     )
     records.tell(storage, numbers, known)
-    for area, at_zooms, margin in _forgotten(before["run"], identity, overwrite, zooms):
+    again = [] if overwrite is None else [(overwrite, zooms, 0)]
+    for area, at_zooms, margin in (*again, *outdated(before["run"], identity)):
         known.forget(area, zooms=at_zooms, margin_px=margin)
         journal.note(records.forgetting(area, at_zooms, margin))
     if len(numbers) > 1:
@@ -222,8 +210,7 @@ def _resume(
 
 def _clear(journal: Journal, numbers: list[int], facts: Mapping[str, Any]) -> None:
     """Remove the tiles that were made under another layout, and the story of them; nothing that others put there."""
-    fields = {key: value for key, value in facts.items() if key != "output_metatile"}
-    before = replace(journal.output, pyramid=Pyramid(**fields), metatile=facts["output_metatile"])
+    before = replace(journal.output, pyramid=Pyramid(**facts["pyramid"]), metatile=facts["metatile"])
     known = Known(output=before, pyramid=before.pyramid, objects=before.objects, fillers=set())
     records.tell(journal.storage, numbers, known)
     for tile, _ in (*known.written(), *known.stale()):
@@ -244,55 +231,3 @@ def _extend(limits: dict[int, Limits], pieces: Iterable[Tile], parts: Iterable[P
         if part.size:
             own = Limits(piece.row, piece.row, piece.col, piece.col)
             limits[piece.zoom] = limits[piece.zoom].union(own) if piece.zoom in limits else own
-
-
-def _compare(before: Mapping[str, Any], now: Identity, *, accept: bool, whole: bool) -> bool:
-    """Whether the tiles lie elsewhere than before, so that nothing of them can stay.
-
-    Raises:
-        JournalError: the tiles there were made by another recipe, process or grid, and nobody said what to do.
-    """
-    changes = describe_changes(before["recipe"], now.recipe, ignore=SELECTS)
-    if before["process"] != now.process:
-        changes.append(f"the code of the process: {before['process']} -> {now.process}")
-    moved = [
-        f"pyramid {key}: {before['pyramid'].get(key)} -> {value}"
-        for key, value in json.loads(json.dumps(now.pyramid)).items()
-        if before["pyramid"].get(key) != value
-    ]
-    if moved and not whole:
-        raise JournalError(_refusal(moved, "its tiles lie elsewhere; --overwrite without a selection starts over"))
-    if changes and not accept and not whole:
-        raise JournalError(
-            _refusal(changes, "--overwrite without a selection makes all tiles again, --accept-changes keeps them")
-        )
-    return bool(moved)
-
-
-def _refusal(changes: list[str], remedy: str) -> str:
-    listed = "\n".join(f"  {change}" for change in changes)
-    return f"the output was made by another recipe:\n{listed}\n{remedy}"
-
-
-def _forgotten(
-    before: Mapping[str, Any], now: Identity, overwrite: Area | None, zooms: tuple[int, ...] | None
-) -> Iterator[tuple[Area, tuple[int, ...] | None, int]]:
-    """The areas whose tiles do not count any more: those to make again, and those that changed inputs touch."""
-    if overwrite is not None:
-        yield overwrite, zooms, 0
-    for name, source in now.inputs.items():
-        old = before["inputs"].get(name)
-        if old is not None and old["files"] != dict(source.files):
-            extent = source.extent.union(Bounds(*old["extent"]))
-            yield Area(box(extent)), None, now.margin_px
-
-
-def _identity_record(identity: Identity) -> dict[str, Any]:
-    return {
-        "recipe": identity.recipe,
-        "process": identity.process,
-        "pyramid": identity.pyramid,
-        "inputs": {
-            name: {"files": dict(source.files), "extent": source.extent} for name, source in identity.inputs.items()
-        },
-    }

@@ -9,15 +9,17 @@ import numpy as np
 
 from tilepipe.geo.geometry import Area
 from tilepipe.geo.pyramid import Pyramid, Tile
-from tilepipe.outcome import Outcome
+from tilepipe.outcome import Outcome, State
 from tilepipe.outputs.protocol import Part, Stored
 from tilepipe.outputs.tile_directory import TileDirectory
 from tilepipe.task import Made
 
 __all__ = ["Known"]
 
-UNKNOWN, WRITTEN, EMPTY, STALE = range(4)
+UNKNOWN, WRITTEN, EMPTY, STALE, FAILED, BLOCKED = range(6)
 """Stale: written by an earlier run and not good any more; its objects may still be there."""
+
+STATES: Mapping[int, State] = {WRITTEN: "written", EMPTY: "empty", FAILED: "failed", BLOCKED: "blocked"}
 
 CLOCKS_S = 2.0
 """Clocks of a machine and of a storage differ; an object younger than its record by more than this is looked into."""
@@ -65,7 +67,9 @@ class Known:
         for tile in outcome.tiles(outcome.empty):
             self._append(tile, turn, EMPTY, ())
         for failure in outcome.failures:
-            self._append(failure.tile, turn, UNKNOWN, ())
+            self._append(failure.tile, turn, FAILED, ())
+        for tile in outcome.tiles(outcome.blocked):
+            self._append(tile, turn, BLOCKED, ())
 
     def forget(self, area: Area, *, zooms: Iterable[int] | None = None, margin_px: int = 0) -> None:
         """Count the tiles that touch *area*, at *zooms* or at all, as not made."""
@@ -81,7 +85,7 @@ class Known:
                 row.states[place] = STALE if row.states[place] in {WRITTEN, STALE} else UNKNOWN
 
     def __call__(self, tiles: Iterable[Tile]) -> Mapping[Tile, Made]:
-        """Those of *tiles* that are good: written, or known to be empty."""
+        """What became of those of *tiles* that are good, or of which is known that they could not be made."""
         made = {}
         for tile in tiles:
             row = self._rows.get((tile.zoom, tile.row))
@@ -91,10 +95,15 @@ class Known:
             if not row.checked:
                 self._check(tile.zoom, tile.row, row)
             place = index.get(tile.col)
-            if place is not None and row.states[place] in {WRITTEN, EMPTY}:
-                written = row.states[place] == WRITTEN
-                made[tile] = Made("written" if written else "empty", row.turns[place])
+            if place is not None and row.states[place] in STATES:
+                made[tile] = Made(STATES[row.states[place]], row.turns[place])
         return made
+
+    def drop(self, tile: Tile) -> None:
+        """Know nothing of a tile any more."""
+        row = self._rows.get((tile.zoom, tile.row))
+        if row is not None and tile.col in self._index(row):
+            row.states[self._index(row)[tile.col]] = UNKNOWN
 
     def zooms(self) -> set[int]:
         """Zooms at which anything is known."""

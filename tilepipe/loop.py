@@ -73,6 +73,8 @@ class _Loop:
         need = task_for(branch, reduced=self.plan.reduced, lookup=self.journal.known, remade=self.schedule.expects)
         if need.kept:
             self.settled.append(Outcome(root=branch.root, depth=branch.depth, kept=need.kept))
+        if need.blocked:
+            self.settled.append(Outcome(root=branch.root, depth=branch.depth, blocked=need.blocked))
         if need.task.make:
             self._hold(need)
 

@@ -25,6 +25,14 @@ class Stage:
     output: TileDirectory
     clamp: bool
 
+    @property
+    def extent(self) -> Bounds | None:
+        """The rectangle outside of which no input has data; None where there are no inputs."""
+        whole: Bounds | None = None
+        for extent in self.extents.values():
+            whole = extent if whole is None else whole.union(extent)
+        return whole
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pipeline:
@@ -75,10 +83,8 @@ class Pipeline:
     @property
     def extent(self) -> Bounds:
         """The rectangle outside of which no input has data; the whole pyramid where there are no inputs."""
-        extents = [extent for stage in self.stages.values() for extent in stage.extents.values()]
-        if not extents:
-            return self.pyramid.bounds
-        whole = extents[0]
-        for extent in extents[1:]:
-            whole = whole.union(extent)
-        return whole
+        whole: Bounds | None = None
+        for stage in self.stages.values():
+            if stage.extent is not None:
+                whole = stage.extent if whole is None else whole.union(stage.extent)
+        return whole or self.pyramid.bounds

@@ -32,11 +32,13 @@ def produce(pipeline: Pipeline, tile: Tile) -> Pixels | None:
     rows, cols = _given(pipeline, core, tile.zoom)
     if not rows or not cols:
         return None
+    kept_rows, kept_cols = _kept(pipeline.pyramid, tile, rows, cols)
+    if not kept_rows or not kept_cols:
+        return None
     grid = core.window(row=rows.start, col=cols.start, height=len(rows), width=len(cols))
     result = call(pipeline.process, _arguments(pipeline, tile, grid))
     if result is None:
         return None
-    kept_rows, kept_cols = _kept(pipeline.pyramid, tile, rows, cols)
     pixels = fit(
         result,
         shape=grid.shape,
@@ -69,7 +71,7 @@ def _given(pipeline: Pipeline, core: Grid, zoom: int) -> tuple[range, range]:
     rows, cols = range(-buffer, core.height + buffer), range(-buffer, core.width + buffer)
     if not pipeline.clip:
         return rows, cols
-    extent = pipeline.extent
+    extent = pipeline.stages[zoom].extent or pipeline.pyramid.bounds
     top, bottom = (round((core.top - y) / core.resolution) for y in (extent.top, extent.bottom))
     left, right = (round((x - core.left) / core.resolution) for x in (extent.left, extent.right))
     rows = range(max(rows.start, top), min(rows.stop, bottom))

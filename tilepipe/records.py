@@ -1,7 +1,8 @@
 """The lines of a journal: which objects hold them, and what each says.
 
 A line is a JSON mapping whose first key says its kind: `run` (what a run made tiles from), `task` (what became of
-one), `forget` (tiles that count as not made from here on) or `filler` (a file that stands for nothing).
+one), `forget` (tiles that count as not made from here on), `drop` (a tile that was removed) or `filler` (a file that
+stands for nothing).
 """
 
 import base64
@@ -76,6 +77,8 @@ def tell(storage: LocalStorage, segments: Sequence[int], known: Known) -> None:
             wkt = record["forget"]["area"]
             area = Area(None if wkt is None else shapely.from_wkt(wkt))
             known.forget(area, zooms=record["forget"]["zooms"], margin_px=record["forget"]["margin_px"])
+        elif "drop" in record:
+            known.drop(Tile(*record["drop"]))
         elif "filler" in record:
             known.fillers.add(Tile(*record["filler"]))
 

@@ -1,14 +1,18 @@
 """A run on an output from its first to its last step: journal, loop, index."""
 
+import hashlib
+import json
 import os
 from collections.abc import Generator
 from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import Any
 
 from tilepipe.errors import PlanError, StorageError
 from tilepipe.executors.protocol import Executor
+from tilepipe.identity import Identity
 from tilepipe.index.files import write_index
-from tilepipe.journal import Identity, Journal, Source, open_journal
+from tilepipe.journal import Journal, open_journal
 from tilepipe.loop import loop
 from tilepipe.outcome import Outcome
 from tilepipe.pipeline import Pipeline
@@ -56,20 +60,22 @@ def run(
         RunFailed: after the last outcome, when tiles failed.
     """
     whole = selection.everything
+    identity = _identity(pipeline)
     with open_journal(
         output=pipeline.output,
         storage=pipeline.storage,
-        identity=_identity(pipeline),
+        identity=identity,
         overwrite=plan.area if overwrite else None,
         overwrite_zooms=None if whole else plan.zooms,
         accept_changes=accept_changes,
     ) as journal:
         _check_sources(plan, journal, pipeline)
+        journal.begin(identity)
         kept = True
         try:
             yield from loop(pipeline, plan, executor=executor, journal=journal, stop=stop, retries=retries)
             if whole:
-                _remove_stale(pipeline, journal)
+                _remove_stale(pipeline, journal, plan, everything=overwrite)
         except StorageError:
             kept = False
             raise
@@ -80,22 +86,39 @@ def run(
 
 def _identity(pipeline: Pipeline) -> Identity:
     """All that decides what is in a tile."""
-    sources: dict[str, Source] = {}
-    for stage in pipeline.stages.values():
-        for name, source in stage.inputs.items():
-            files, extent = dict(source.fingerprint()), stage.extents[name]
-            if name in sources:
-                files, extent = {**sources[name].files, **files}, extent.union(sources[name].extent)
-            sources[name] = Source(files=files, extent=extent)
-    facts = asdict(pipeline.pyramid)
+    pyramid = pipeline.pyramid
+    layout = {
+        "pyramid": asdict(pyramid),
+        "metatile": pipeline.output.metatile,
+        "dtype": pipeline.dtype,
+        "bands": pipeline.bands,
+        "nodata": repr(pipeline.nodata),
+    }
     return Identity(
         recipe=pipeline.document,
         process=f"{pipeline.process.name} {pipeline.process.checksum}",
         code=pipeline.process.source,
-        pyramid={**facts, "output_metatile": pipeline.output.metatile},
-        inputs=sources,
+        layout=layout,
+        zooms={str(zoom): _zoom_facts(pipeline, zoom) for zoom in pipeline.zooms},
         margin_px=pipeline.buffer_px + KERNEL_PX,
+        around=pyramid.bounds.right - pyramid.bounds.left if pyramid.wraps else None,
     )
+
+
+def _zoom_facts(pipeline: Pipeline, zoom: int) -> dict[str, Any]:
+    stage = pipeline.stages[zoom]
+    filled = ""
+    if "${" in json.dumps(pipeline.document):
+        values = repr((dict(stage.parameters), dict(stage.inputs), stage.output.format, stage.clamp))
+        filled = hashlib.sha256(values.encode()).hexdigest()[:16]
+    return {
+        "role": "overview" if zoom in pipeline.reduced else "process",
+        "values": filled,
+        "inputs": {
+            name: {"files": dict(source.fingerprint()), "extent": list(stage.extents[name])}
+            for name, source in stage.inputs.items()
+        },
+    }
 
 
 def _check_sources(plan: Plan, journal: Journal, pipeline: Pipeline) -> None:
@@ -106,11 +129,18 @@ def _check_sources(plan: Plan, journal: Journal, pipeline: Pipeline) -> None:
             raise PlanError(f"zoom {zoom} is made from zoom {zoom + 1}, which has not been made; add --zoom {zoom + 1}")
 
 
-def _remove_stale(pipeline: Pipeline, journal: Journal) -> None:
-    """Remove tiles of an earlier recipe that the present one does not make any more."""
-    if journal.known is not None:
-        for tile, _ in list(journal.known.stale()):
+def _remove_stale(pipeline: Pipeline, journal: Journal, plan: Plan, *, everything: bool) -> None:
+    """Remove tiles that are out of date and that the recipe does not make any more.
+
+    With *everything* made again that is whatever was not; else only what lies outside of all inputs: with another
+    area or other zooms, the rest may still be wanted.
+    """
+    if journal.known is None or not (everything or pipeline.area is None):
+        return
+    for tile, _ in list(journal.known.stale()):
+        if everything or tile.zoom in plan.zooms:
             pipeline.output.delete(tile)
+            journal.drop(tile)
 
 
 def _index(pipeline: Pipeline, journal: Journal) -> None:

@@ -9,16 +9,13 @@ from shapely.geometry.base import BaseGeometry
 
 from tilepipe.area import LONLAT, bounds_area, outside, place, read_area, spelled
 from tilepipe.errors import PlanError, RecipeError
-from tilepipe.geo.geometry import Area, box
+from tilepipe.geo.geometry import Area, box, edge
 from tilepipe.geo.grid import Bounds
 from tilepipe.geo.pyramid import Pyramid, Tile
 from tilepipe.pipeline import Pipeline
 from tilepipe.plan import Plan, depth_for
 
 __all__ = ["Selection", "cut_for", "make_plan", "select"]
-
-POINT_PX = 1e-3
-"""A point is a square of this part of a pixel, so that it belongs to one tile also on an edge."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,8 +166,10 @@ def _around(point: Sequence[float], crs: str, pipeline: Pipeline) -> BaseGeometr
     if not all(map(math.isfinite, point)):
         raise PlanError(f"--point: {list(point)} are not two finite numbers x, y")
     spot = Bounds(point[0], point[1], point[0], point[1])
-    centre = _placed(box(spot).centroid, crs, pipeline.pyramid, "--point")
-    return centre.buffer(POINT_PX * pipeline.pyramid.resolution_at(pipeline.zooms[-1]), cap_style="square")
+    centre = _placed(box(spot).centroid, crs, pipeline.pyramid, "--point").centroid
+    # As a tile begins at its upper left, a point on an edge belongs to the tile to the right of it or below.
+    side = 4 * edge(pipeline.pyramid)
+    return box(Bounds(centre.x, centre.y - side, centre.x + side, centre.y))
 
 
 def _placed(geometry: BaseGeometry, crs: str, pyramid: Pyramid, where: str) -> BaseGeometry:

@@ -11,6 +11,9 @@ from tilepipe.plan import Branch
 __all__ = ["Lookup", "Made", "Need", "Task", "block", "split", "task_for"]
 
 
+UNMADE = frozenset[State]({"failed", "blocked"})
+
+
 class Task(NamedTuple):
     """A few integers that say it all; the tiles are bits of `geo.branch`."""
 
@@ -38,6 +41,8 @@ class Need(NamedTuple):
     """Roots of branches below whose state the task must know."""
     kept: int
     """Tiles of the branch that stay as they are."""
+    blocked: int = 0
+    """Overviews above tiles that an earlier run could not make and this one does not try."""
 
 
 Lookup = Callable[[Iterable[Tile]], Mapping[Tile, Made]]
@@ -54,6 +59,8 @@ def task_for(branch: Branch, *, reduced: frozenset[int], lookup: Lookup | None, 
     """
     made = lookup(_around(branch, reduced)) if lookup else {}
     make = _to_make(branch, reduced, made, remade) if made else branch.tiles
+    blocked = _blocked(branch, make, reduced=reduced, made=made, remade=remade) if made else 0
+    make &= ~blocked
     read, roots = 0, []
     for bit in bits(make):
         if tile_at(branch.root, bit).zoom not in reduced:
@@ -66,7 +73,7 @@ def task_for(branch: Branch, *, reduced: frozenset[int], lookup: Lookup | None, 
                 roots.append(tile)
             elif tile in made and made[tile].state == "written":
                 read |= 1 << child
-    return Need(Task(branch.root, branch.depth, make, read), tuple(roots), branch.tiles & ~make)
+    return Need(Task(branch.root, branch.depth, make, read), tuple(roots), branch.tiles & ~make & ~blocked, blocked)
 
 
 def _around(branch: Branch, reduced: frozenset[int]) -> list[Tile]:
@@ -84,7 +91,7 @@ def _to_make(branch: Branch, reduced: frozenset[int], made: Mapping[Tile, Made],
     for bit in sorted(bits(branch.tiles), reverse=True):
         tile = tile_at(branch.root, bit)
         own = made.get(tile)
-        if own is None:
+        if own is None or own.state in UNMADE:
             make |= 1 << bit
         elif tile.zoom in reduced:
             for child in children_of(bit):
@@ -94,6 +101,29 @@ def _to_make(branch: Branch, reduced: frozenset[int], made: Mapping[Tile, Made],
                     make |= 1 << bit
                     break
     return make
+
+
+def _blocked(
+    branch: Branch,
+    make: int,
+    *,
+    reduced: frozenset[int],
+    made: Mapping[Tile, Made],
+    remade: Callable[[Tile], bool],
+) -> int:
+    """Overviews that would hide a hole: above a tile that could not be made and is not to be made now."""
+    blocked = 0
+    for bit in sorted(bits(make), reverse=True):
+        if branch.root.zoom + level_of(bit) not in reduced:
+            continue
+        for child in children_of(bit):
+            below = tile_at(branch.root, child)
+            awaited = make >> child & 1 or (level_of(child) > branch.depth and remade(below))
+            failed = below in made and made[below].state in UNMADE and not awaited
+            if failed or blocked >> child & 1:
+                blocked |= 1 << bit
+                break
+    return blocked
 
 
 def block(task: Task, states: Mapping[Tile, State]) -> tuple[Task, int]:

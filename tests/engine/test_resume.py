@@ -222,7 +222,7 @@ def test_another_tile_layout_is_refused_and_starts_over_on_overwrite(project):
     project.run()
     other = project.changed(pyramid__metatile=2)
 
-    with pytest.raises(JournalError, match="pyramid metatile: 1 -> 2"):
+    with pytest.raises(JournalError, match=r"output pyramid\.metatile: 1 -> 2"):
         other.run(accept=True)
     other.run(overwrite=True)
 

@@ -10,13 +10,14 @@ from shapely.geometry.base import BaseGeometry
 from tilepipe.geo.grid import Bounds
 from tilepipe.geo.pyramid import Pyramid
 
-__all__ = ["Area", "box", "touch"]
+__all__ = ["Area", "box", "edge"]
 
 Indices = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
-EDGE_PX = 1e-6
-"""Tiles that meet an area along an edge only do not count: tiles are made smaller by this part of a pixel."""
+EDGE = 1e-12
+"""Tiles that meet an area along an edge only do not count: tiles are made smaller by this part of the largest
+coordinate of their pyramid, at every zoom by the same length, so that what touches a tile touches those above it."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -34,20 +35,25 @@ class Area:
         """Whether each tile, *margin_px* pixels larger on each side, shares more than an edge with the area."""
         if self.geometry is None:
             return np.ones(rows.shape, dtype=bool)
-        flags: Flags = shapely.intersects(self.geometry, _boxes(pyramid, zoom, rows, cols, margin_px - EDGE_PX))
+        flags: Flags = shapely.intersects(self.geometry, _boxes(pyramid, zoom, rows, cols, margin_px))
         return flags
 
     def inside(self, pyramid: Pyramid, zoom: int, rows: Indices, cols: Indices) -> Flags:
         """Whether each tile lies wholly in the area."""
         if self.geometry is None:
             return np.ones(rows.shape, dtype=bool)
-        flags: Flags = shapely.covers(self.geometry, _boxes(pyramid, zoom, rows, cols, -EDGE_PX))
+        flags: Flags = shapely.covers(self.geometry, _boxes(pyramid, zoom, rows, cols, 0))
         return flags
+
+
+def edge(pyramid: Pyramid) -> float:
+    """The length, in units of the crs, by which two places must differ to be two."""
+    return EDGE * max(map(abs, pyramid.bounds))
 
 
 def _boxes(pyramid: Pyramid, zoom: int, rows: Indices, cols: Indices, margin_px: float) -> NDArray[np.object_]:
     resolution = pyramid.resolution_at(zoom)
-    margin = margin_px * resolution
+    margin = margin_px * resolution - edge(pyramid)
     side = pyramid.tile_size * pyramid.metatile * resolution
     left, top = pyramid.left + cols * side, pyramid.top - rows * side
     boxes: NDArray[np.object_] = shapely.box(left - margin, top - side - margin, left + side + margin, top + margin)
@@ -57,10 +63,3 @@ def _boxes(pyramid: Pyramid, zoom: int, rows: Indices, cols: Indices, margin_px:
 def box(bounds: Bounds) -> BaseGeometry:
     """A rectangle as a polygon."""
     return shapely.box(*bounds)
-
-
-def touch(areas: list[Bounds], within: Bounds) -> BaseGeometry | None:
-    """All of *areas* that lies in *within* as one geometry; None where nothing does."""
-    union = shapely.union_all([box(bounds) for bounds in areas])
-    shared = shapely.intersection(union, box(within))
-    return None if shared.is_empty or not shared.area else shared

@@ -1,0 +1,119 @@
+"""All that decides what is in a tile, and which tiles are out of date because some of it changed."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import shapely
+import shapely.affinity
+
+from tilepipe.errors import JournalError
+from tilepipe.geo.geometry import Area, box
+from tilepipe.geo.grid import Bounds
+from tilepipe.recipe import describe_changes
+
+__all__ = ["Identity", "compare", "outdated", "record"]
+
+SELECTS = ("zooms", "area")
+"""Keys of the recipe that say which tiles are made, not what is in them."""
+
+Facts = Mapping[str, Any]
+"""What JSON can hold."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What a run makes tiles from."""
+
+    recipe: Facts
+    process: str
+    """Name and checksum of the process code."""
+    code: str
+    """The code itself, for people."""
+    layout: Facts
+    """Grid, size of tiles, dtype, bands and nodata: what all files of an output have in common."""
+    zooms: Mapping[str, Facts]
+    """For each zoom of the recipe its `role` (process or overview), a checksum of the `values` that environment
+    variables gave it, and its `inputs`: for each the `files` with a text that changes with them, and the `extent`."""
+    margin_px: int
+    """How far outside a tile a process may look."""
+    around: float | None
+    """Width of the world in units of the crs where it wraps."""
+
+
+def compare(before: Facts, now: Identity, *, accept: bool, whole: bool) -> bool:
+    """Whether the files are of another layout than before, so that none of them can stay.
+
+    Args:
+        before: the record of the last run.
+        now: this run.
+        accept: keep tiles of another recipe.
+        whole: make all tiles again.
+
+    Raises:
+        JournalError: the tiles there were made by another recipe, process or layout, and nobody said what to do.
+    """
+    changes = describe_changes(before["recipe"], now.recipe, ignore=SELECTS)
+    if before["process"] != now.process:
+        changes.append(f"the code of the process: {before['process']} -> {now.process}")
+    for zoom, facts in _common(before, now):
+        if facts[0]["values"] != facts[1]["values"]:
+            changes.append(f"what ${{...}} stands for at zoom {zoom}")
+    moved = [f"output {change}" for change in describe_changes(before["layout"], now.layout)]
+    if moved and not whole:
+        raise JournalError(_refusal(moved, "its files are of another kind; --overwrite alone starts over"))
+    if changes and not accept and not whole:
+        raise JournalError(
+            _refusal(changes, "--overwrite without a selection makes all tiles again, --accept-changes keeps them")
+        )
+    return bool(moved)
+
+
+def outdated(before: Facts, now: Identity) -> Iterator[tuple[Area, tuple[int, ...], int]]:
+    """Where, at which zooms and with which margin tiles do not count any more.
+
+    A file that another path took the place of is a change of the recipe, which was refused or accepted before.
+    """
+    for zoom, (old, new) in _common(before, now):
+        if old["role"] != new["role"]:
+            yield Area(None), (zoom,), 0
+        for name, source in new["inputs"].items():
+            known = old["inputs"].get(name)
+            if known is None:
+                continue
+            shared = known["files"].keys() & source["files"].keys()
+            if any(known["files"][path] != source["files"][path] for path in shared):
+                extent = Bounds(*source["extent"]).union(Bounds(*known["extent"]))
+                yield _everywhere(extent, now.around), (zoom,), now.margin_px
+
+
+def record(now: Identity, before: Facts | None) -> dict[str, Any]:
+    """What the next run is told of this one; of zooms that are not in it, what was known before."""
+    earlier = before["zooms"] if before else {}
+    return {
+        "recipe": now.recipe,
+        "process": now.process,
+        "layout": now.layout,
+        "zooms": {**earlier, **now.zooms},
+    }
+
+
+def _common(before: Facts, now: Identity) -> Iterator[tuple[int, tuple[Facts, Facts]]]:
+    """The zooms of both runs."""
+    for zoom, facts in now.zooms.items():
+        if zoom in before["zooms"]:
+            yield int(zoom), (before["zooms"][zoom], facts)
+
+
+def _everywhere(extent: Bounds, around: float | None) -> Area:
+    """An extent, and on a globe also as its buffer sees it from the other side."""
+    copy = box(extent)
+    if around is None:
+        return Area(copy)
+    shifted = [shapely.affinity.translate(copy, turn * around) for turn in (-1, 1)]
+    return Area(shapely.union_all([copy, *shifted]))
+
+
+def _refusal(changes: list[str], remedy: str) -> str:
+    listed = "\n".join(f"  {change}" for change in changes)
+    return f"the output was made by another recipe:\n{listed}\n{remedy}"
