@@ -54,6 +54,27 @@ All paths are seen from the folder of the recipe.
 """
 
 TAIL = """\
+## `inputs.NAME` of the format `raster_file`
+
+A path alone is the short form of `{format: raster_file, path: ...}`.
+
+| key | default | meaning |
+|---|---|---|
+| `path` | has to be there | a file, or whatever else GDAL opens by name |
+| `resampling` | `nearest` | how pixels are made where the grids differ: a name of `rasterio.enums.Resampling` |
+| `bands` | all but alpha | numbers from 1; `read(1)` is then the first of these |
+| `nodata` | the file's | the value of missing pixels |
+| `crs` | the file's | authority code or WKT |
+| `overviews` | `true` | whether coarse pixels come from the file's overviews |
+
+## `output` of the format `gtiff`
+
+`dtype` has to be there. `nodata` is NaN for floats and has to be said for integers; `null` means that every pixel counts,
+and masked ones become 0. A value that equals `nodata` is missing from then on. `options` are creation options of GDAL's
+GTiff driver, as `{compress: zstd, predictor: 1}`; `tags` are written to every file.
+
+Tiles are whole files: where the data ends within one, the rest is nodata.
+
 ## Values that differ by zoom
 
 Any value below a name in `parameters` and `inputs`, and any value in `output` that does not have to be one for the
