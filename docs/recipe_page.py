@@ -69,9 +69,9 @@ A path alone is the short form of `{format: raster_file, path: ...}`.
 
 ## `output` of the format `gtiff`
 
-`dtype` has to be there. `nodata` is NaN for floats and has to be said for integers; `null` means that every pixel counts,
-and masked ones become 0. A value that equals `nodata` is missing from then on. `options` are creation options of GDAL's
-GTiff driver, as `{compress: zstd, predictor: 1}`; `tags` are written to every file.
+`dtype` has to be there. `nodata` is NaN for floats and has to be said for integers; `null` means that every pixel
+counts, and masked ones become 0. A value that equals `nodata` is missing from then on. `options` are creation options
+of GDAL's GTiff driver, as `{compress: zstd, predictor: 1}`; `tags` are written to every file.
 
 Tiles are whole files: where the data ends within one, the rest is nodata.
 
