@@ -1,14 +1,12 @@
 """How much memory a run will take, said before it starts."""
 
-import os
-
 import numpy as np
 
 from tilepipe.errors import PlanError
 from tilepipe.gdal import CACHE_BYTES
 from tilepipe.pipeline import Pipeline
 
-__all__ = ["available_bytes", "refuse_above", "worker_bytes"]
+__all__ = ["refuse_above", "worker_bytes"]
 
 INTERPRETER_BYTES = 150_000_000
 """A worker that has imported the engine and has not done anything yet."""
@@ -35,11 +33,6 @@ def worker_bytes(pipeline: Pipeline, depth: int) -> int:
         tile = pipeline.bands * rows * cols * np.dtype(pipeline.dtype).itemsize
         largest = max(largest, read + held + 3 * tile + 2 * depth * tile)
     return INTERPRETER_BYTES + CACHE_BYTES + largest
-
-
-def available_bytes() -> int:
-    """The memory of this machine."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def refuse_above(limit: int, *, worker: int, workers: int) -> None:
