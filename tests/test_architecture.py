@@ -15,10 +15,9 @@ MODULES = {
 FLOORS = [
     ["__main__"],
     ["cli"],
-    ["memory"],
     ["run"],
     ["loop"],
-    ["worker"],
+    ["worker", "memory"],
     ["selection", "produce"],
     ["bind"],
     ["pipeline"],

@@ -65,7 +65,15 @@ class JournalError(TilepipeError):
 
 
 class WorkerLost(TilepipeError):
-    """A worker ended (killed, crashed, out of memory) while it held a task."""
+    """A worker ended (killed, crashed, out of memory) while it ran a task.
+
+    `peak_bytes` is the most memory it was seen to use and `limit_bytes` what it was allowed; None where not known.
+    """
+
+    def __init__(self, reason: str, *, peak_bytes: int | None = None, limit_bytes: int | None = None) -> None:
+        super().__init__(reason)
+        self.peak_bytes = peak_bytes
+        self.limit_bytes = limit_bytes
 
 
 class RunFailed(TilepipeError):

@@ -13,6 +13,7 @@ from tilepipe.executors.protocol import Executor
 from tilepipe.geo.branch import bits, tile_at
 from tilepipe.geo.pyramid import Tile
 from tilepipe.journal import Journal
+from tilepipe.memory import worker_bytes
 from tilepipe.outcome import Failure, Outcome, State
 from tilepipe.pipeline import Pipeline
 from tilepipe.plan import Branch, Plan
@@ -37,6 +38,8 @@ class _Loop:
     journal: Journal
     executor: Executor
     stop: bool
+    projected_bytes: int
+    """The memory that a worker is expected to need for one tile."""
     schedule: Schedule[Tile, Task, State] = field(default_factory=Schedule)
     ready: list[Task] = field(default_factory=list)
     settled: list[Outcome] = field(default_factory=list)
@@ -99,7 +102,8 @@ class _Loop:
         """Start what is ready, what came last first: it is nearest to being an overview."""
         while self.ready and len(self.under_way) < self.executor.slots:
             task = self.ready.pop()
-            self.under_way[self.executor.submit(make_branch, task)] = task
+            future = self.executor.submit(make_branch, task, priority=-task.root.zoom)
+            self.under_way[future] = task
 
     def _wait(self) -> list[Outcome]:
         if not self.under_way:
@@ -124,8 +128,19 @@ class _Loop:
         if self.strikes[tile] < STRIKES:
             self.ready.append(task)
             return []
-        failure = Failure(tile, f"tile {tile}: {error}; {STRIKES} workers ended over this tile", "")
+        reason = f"tile {tile}: {error}; {STRIKES} workers ended over this tile{self._memory(error)}"
+        failure = Failure(tile, reason, "")
         return [Outcome(root=task.root, depth=task.depth, failures=(failure,))]
+
+    def _memory(self, error: WorkerLost) -> str:
+        """What was expected of a worker that ended, what was seen, and what it was allowed."""
+        figures = [
+            ("projected", self.projected_bytes),
+            ("peak seen", error.peak_bytes),
+            ("limit of the worker", error.limit_bytes),
+        ]
+        known = [f"{name} {size / 1e6:,.0f} MB" for name, size in figures if size]
+        return f"; memory: {', '.join(known)}" if known else ""
 
     def _take(self, outcome: Outcome) -> Outcome:
         """Note an outcome and release what waited for it."""
@@ -164,9 +179,9 @@ def loop(
     Raises:
         RunFailed: after the last outcome, when tiles failed.
     """
-    state = _Loop(plan=plan, journal=journal, executor=executor, stop=stop)
+    state = _Loop(plan=plan, journal=journal, executor=executor, stop=stop, projected_bytes=worker_bytes(pipeline, 0))
     with executor:
-        executor.share(Orders(pipeline, retries, stop, journal.replaces))
+        executor.share(Orders(pipeline, retries, stop, journal.replaces), calls=plan.count_branches())
         yield from state.outcomes()
     if state.failed:
         raise RunFailed(state.failed, state.reasons)

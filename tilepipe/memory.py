@@ -6,7 +6,7 @@ from tilepipe.errors import PlanError
 from tilepipe.gdal import CACHE_BYTES
 from tilepipe.pipeline import Pipeline
 
-__all__ = ["refuse_above", "worker_bytes"]
+__all__ = ["refuse_above", "refuse_crowded", "worker_bytes"]
 
 INTERPRETER_BYTES = 150_000_000
 """A worker that has imported the engine and has not done anything yet."""
@@ -47,4 +47,17 @@ def refuse_above(limit: int, *, worker: int, workers: int) -> None:
         raise PlanError(
             f"{crew} {needed / 1e6:,.0f} MB, the limit is {limit / 1e6:,.0f} MB; use fewer workers or a smaller "
             "pyramid.metatile"
+        )
+
+
+def refuse_crowded(limit: int, *, worker: int) -> None:
+    """Refuse a run whose workers would be ended for taking more than the *limit* bytes each of them has.
+
+    Raises:
+        PlanError: they would.
+    """
+    if worker > limit:
+        raise PlanError(
+            f"a worker is projected to need {worker / 1e6:,.0f} MB and has {limit / 1e6:,.0f} MB; give workers more "
+            "memory or fewer threads, or use a smaller pyramid.metatile"
         )

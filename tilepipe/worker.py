@@ -16,6 +16,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from tilepipe.errors import InputError, OutputError, ProcessError, StorageError
+from tilepipe.executors.stop import stopping
 from tilepipe.gdal import session
 from tilepipe.geo.branch import bits, children_of, tile_at
 from tilepipe.geo.halve import halve
@@ -48,7 +49,7 @@ class Orders(NamedTuple):
 
 
 class _Stopped(Exception):
-    """Ends a branch at its first failure."""
+    """Ends a branch at its first failure, or where nobody waits for it."""
 
 
 @dataclass(slots=True)
@@ -69,6 +70,8 @@ class _Branch:
 
     def make(self, bit: int) -> Pixels | None:
         """Make a tile, an overview after its children; its pixels, or None where it holds no data or was not made."""
+        if stopping():
+            raise _Stopped
         tile = tile_at(self.task.root, bit)
         try:
             if tile.zoom not in self.orders.pipeline.reduced:

@@ -40,20 +40,20 @@ def all_of(executor, futures):
 
 
 def test_calls_get_the_shared_value_and_the_item(executor):
-    executor.share(7)
+    executor.share(7, calls=20)
 
     assert sorted(all_of(executor, [executor.submit(multiply, item) for item in range(20)])) == list(range(0, 140, 7))
 
 
 def test_what_a_call_raises_comes_to_the_caller(executor):
-    executor.share(None)
+    executor.share(None, calls=20)
 
     with pytest.raises(KeyError, match="nonsense"):
         all_of(executor, [executor.submit(refuse, "nonsense")])
 
 
 def test_an_executor_works_after_a_call_raised(executor):
-    executor.share(2)
+    executor.share(2, calls=20)
     with pytest.raises(KeyError):
         all_of(executor, [executor.submit(refuse, 1)])
 
@@ -61,7 +61,7 @@ def test_an_executor_works_after_a_call_raised(executor):
 
 
 def test_the_shared_value_lives_on_in_its_worker(executor):
-    executor.share([])
+    executor.share([], calls=20)
 
     counts = all_of(executor, [executor.submit(count_up, item) for item in range(12)])
 
@@ -73,7 +73,7 @@ def test_there_is_at_least_one_slot(executor):
 
 
 def test_work_is_spread_over_the_processes(processes):
-    processes.share(None)
+    processes.share(None, calls=20)
 
     pids = set(all_of(processes, [processes.submit(pid_of, None) for _ in range(8)]))
 
@@ -82,7 +82,7 @@ def test_work_is_spread_over_the_processes(processes):
 
 
 def test_a_worker_that_ends_is_named_as_lost_and_replaced(processes):
-    processes.share(3)
+    processes.share(3, calls=20)
     lost = processes.submit(end_worker, None)
     fine = processes.submit(multiply, 2)
 
@@ -94,7 +94,7 @@ def test_a_worker_that_ends_is_named_as_lost_and_replaced(processes):
 
 
 def test_a_killed_worker_costs_only_its_own_call(processes):
-    processes.share(None)
+    processes.share(None, calls=20)
     pids = {future.result() for future in [processes.submit(pid_of, None) for _ in range(2)]}
     naps = [processes.submit(nap, 0.6) for _ in range(2)]
     time.sleep(0.2)
@@ -108,7 +108,7 @@ def test_a_killed_worker_costs_only_its_own_call(processes):
 def test_leaving_ends_what_runs():
     started = time.monotonic()
     with Processes(2) as executor:
-        executor.share(None)
+        executor.share(None, calls=20)
         pids = {future.result() for future in [executor.submit(pid_of, None) for _ in range(2)]}
         executor.submit(nap, 60)
 
@@ -131,7 +131,7 @@ sys.path.insert(0, sys.argv[1])
 from contracts.calls import nap, pid_of
 if __name__ == "__main__":
     executor = Processes(2)
-    executor.share(None)
+    executor.share(None, calls=20)
     print(*{future.result() for future in [executor.submit(pid_of, None) for _ in range(2)]}, flush=True)
     futures = [executor.submit(nap, 60) for _ in range(2)]
     time.sleep(60)
@@ -158,7 +158,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
 
 def test_threads_share_one_process():
     with Threads(2) as executor:
-        executor.share(None)
+        executor.share(None, calls=20)
 
         assert {future.result() for future in [executor.submit(pid_of, None) for _ in range(4)]} == {os.getpid()}
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("tilepipe")]

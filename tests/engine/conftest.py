@@ -62,7 +62,7 @@ class Project:
         pipeline = self.pipeline()
         chosen = select(pipeline, **selection)
         engine = executor or Inline()
-        plan = make_plan(pipeline, chosen, slots=engine.slots)
+        plan = make_plan(pipeline, chosen, slots=engine.workers)
         return run(
             pipeline,
             plan,

@@ -3,6 +3,7 @@
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from random import Random
+from types import SimpleNamespace
 
 import pytest
 import shapely
@@ -55,10 +56,10 @@ class Theatre:
     def __exit__(self, *exc):
         self.under_way.clear()
 
-    def share(self, value):
+    def share(self, value, *, calls):
         self.stop = value.stop
 
-    def submit(self, call, task):
+    def submit(self, call, task, *, priority):
         future = Future()
         self.under_way.append((future, task))
         self.most = max(self.most, len(self.under_way))
@@ -101,7 +102,7 @@ def planned(plan):
 
 
 def run(plan, executor, *, stop=True, journal=None):
-    return loop(None, plan, executor=executor, journal=journal or Paper(), stop=stop)
+    return loop(SimpleNamespace(stages={}), plan, executor=executor, journal=journal or Paper(), stop=stop)
 
 
 @st.composite

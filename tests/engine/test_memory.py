@@ -37,7 +37,7 @@ def shading(tmp_path):
 def test_no_worker_needs_more_than_was_projected(shading, metatile):
     pipeline = shading(metatile)
     engine = Processes(2)
-    plan = make_plan(pipeline, Selection(), slots=engine.slots)
+    plan = make_plan(pipeline, Selection(), slots=engine.workers)
 
     peaks = [outcome.peak_bytes for outcome in run(pipeline, plan, selection=Selection(), executor=engine)]
 

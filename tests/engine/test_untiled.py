@@ -96,7 +96,7 @@ def tiled(
             document["zooms"] = zooms
         pipeline = open_pipeline(make_recipe(document, folder=str(folder)))
         engine = EXECUTORS[executor](workers)
-        plan = make_plan(pipeline, Selection(), slots=engine.slots)
+        plan = make_plan(pipeline, Selection(), slots=engine.workers)
         for _ in run(pipeline, plan, selection=Selection(), executor=engine):
             pass
         how = {"metatile": files or metatile, "bands": pipeline.bands, "dtype": pixels.dtype, "fill": nodata or 0}
@@ -182,7 +182,7 @@ def test_every_executor_and_number_of_workers_writes_the_same_bytes(tmp_path, me
         }
         pipeline = open_pipeline(make_recipe(document, folder=str(tmp_path)))
         engine = EXECUTORS[executor](workers)
-        plan = make_plan(pipeline, Selection(), slots=engine.slots)
+        plan = make_plan(pipeline, Selection(), slots=engine.workers)
         for _ in run(pipeline, plan, selection=Selection(), executor=engine):
             pass
         tiles = (tmp_path / out).glob("[0-9]*/*/*.tif")

@@ -20,7 +20,7 @@ from tilepipe.cli.progress import Tally, watch
 from tilepipe.errors import RunFailed, StorageError
 from tilepipe.gdal import session
 from tilepipe.index.files import ITEM
-from tilepipe.memory import refuse_above, worker_bytes
+from tilepipe.memory import refuse_above, refuse_crowded, worker_bytes
 from tilepipe.outcome import Outcome
 from tilepipe.recipe import load_recipe
 from tilepipe.run import run
@@ -75,7 +75,9 @@ def execute(
         # This also asks the inputs for the bands they are to give, so a wrong number is found now.
         worker = worker_bytes(pipeline, plan.depth)
         if max_memory is not None:
-            refuse_above(max_memory, worker=worker, workers=engine.slots)
+            refuse_above(max_memory, worker=worker, workers=engine.workers)
+        if engine.worker_limit is not None:
+            refuse_crowded(engine.worker_limit, worker=worker)
         outcomes = run(
             pipeline,
             plan,

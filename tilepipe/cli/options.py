@@ -70,7 +70,7 @@ def planned_for(
     plan = make_plan(pipeline, selection, slots=workers or len(os.sched_getaffinity(0)))
     if executor is None:
         executor = make_executor("sequential" if plan.count_branches() == 1 else "processes", workers)
-    return executor, cut_for(plan, executor.slots)
+    return executor, cut_for(plan, executor.workers)
 
 
 def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:

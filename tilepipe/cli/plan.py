@@ -45,10 +45,10 @@ def plan(
         pipeline = open_pipeline(load_recipe(recipe, settings=settings))
         named = make_executor(executor, workers) if executor else None
         engine, planned = planned_for(pipeline, select(pipeline, **selection), executor=named, workers=workers)
-        facts = describe(pipeline, planned, engine.slots)
+        facts = describe(pipeline, planned, engine.workers)
         click.echo(json.dumps(facts, indent=1) if as_json else words(facts))
         if max_memory is not None:
-            refuse_above(max_memory, worker=facts["memory"]["worker_bytes"], workers=engine.slots)
+            refuse_above(max_memory, worker=facts["memory"]["worker_bytes"], workers=engine.workers)
 
 
 def describe(pipeline: Pipeline, planned: Plan, slots: int) -> dict[str, Any]:

@@ -13,6 +13,8 @@ Result = TypeVar("Result")
 class Inline:
     """No worker at all: best for finding errors, and for what is too small to share."""
 
+    workers = 1
+    worker_limit = None
     slots = 1
 
     def __init__(self, workers: int = 1) -> None:
@@ -25,10 +27,10 @@ class Inline:
     def __exit__(self, *exc: object) -> None:
         self._value = None
 
-    def share(self, value: object) -> None:
+    def share(self, value: object, *, calls: int) -> None:
         self._value = value
 
-    def submit(self, call: Callable[[Any, Item], Result], item: Item) -> Future[Result]:
+    def submit(self, call: Callable[[Any, Item], Result], item: Item, *, priority: int = 0) -> Future[Result]:
         future: Future[Result] = Future()
         future.set_result(call(self._value, item))
         return future

@@ -13,6 +13,7 @@ from multiprocessing.forkserver import ensure_running
 from typing import Any, Self, TypeVar
 
 from tilepipe.errors import WorkerLost
+from tilepipe.executors.stop import told_by
 
 __all__ = ["Processes", "Threads"]
 
@@ -26,25 +27,33 @@ Result = TypeVar("Result")
 class Threads:
     """Threads of this process: nothing is copied, and NumPy and GDAL work side by side while they compute."""
 
+    worker_limit = None
+
     def __init__(self, workers: int) -> None:
-        self.slots = workers
+        self.workers = self.slots = workers
         self._value: object = None
+        self._leaving = threading.Event()
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="tilepipe")
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self._leaving.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def share(self, value: object) -> None:
+    def share(self, value: object, *, calls: int) -> None:
         self._value = value
 
-    def submit(self, call: Callable[[Any, Item], Result], item: Item) -> Future[Result]:
-        return self._pool.submit(call, self._value, item)
+    def submit(self, call: Callable[[Any, Item], Result], item: Item, *, priority: int = 0) -> Future[Result]:
+        return self._pool.submit(self._call, call, item)
 
     def wait(self, futures: Collection[Future[Result]], timeout_s: float | None = None) -> set[Future[Result]]:
         return wait(futures, timeout=timeout_s, return_when=FIRST_COMPLETED).done
+
+    def _call(self, call: Callable[[Any, Item], Result], item: Item) -> Result:
+        with told_by(self._leaving.is_set):
+            return call(self._value, item)
 
 
 @dataclass(slots=True, eq=False)
@@ -63,8 +72,10 @@ class Processes:
     inherits no threads. One that ends is replaced at the next call.
     """
 
+    worker_limit = None
+
     def __init__(self, workers: int) -> None:
-        self.slots = workers
+        self.workers = self.slots = workers
         self._payload = b""
         self._workers: list[Worker] = []
         self._context = get_context("forkserver" if os.name == "posix" else "spawn")
@@ -84,10 +95,10 @@ class Processes:
             worker.pool.shutdown(wait=True, cancel_futures=True)
         self._workers.clear()
 
-    def share(self, value: object) -> None:
+    def share(self, value: object, *, calls: int) -> None:
         self._payload = pickle.dumps(value)
 
-    def submit(self, call: Callable[[Any, Item], Result], item: Item) -> Future[Result]:
+    def submit(self, call: Callable[[Any, Item], Result], item: Item, *, priority: int = 0) -> Future[Result]:
         worker = self._idlest()
         outcome: Future[Result] = Future()
         try:
