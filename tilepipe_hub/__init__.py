@@ -1,0 +1,1 @@
+"""OGC API - Processes in front of tilepipe: jobs, workers and their progress."""
