@@ -9,6 +9,7 @@
       PlanError       the selection asks for what cannot be made
       JournalError    what was made before was made by another recipe, process, or run
       WorkerLost      a worker ended while it held a task
+      ClusterError    a cluster cannot be reached, started, or used
       RunFailed       some tiles failed; carries how many and the first reasons
 
 A message says what was asked, what was found, and what to do about it.
@@ -18,6 +19,7 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 __all__ = [
+    "ClusterError",
     "InputError",
     "JournalError",
     "OutputError",
@@ -74,6 +76,10 @@ class WorkerLost(TilepipeError):
         super().__init__(reason)
         self.peak_bytes = peak_bytes
         self.limit_bytes = limit_bytes
+
+
+class ClusterError(TilepipeError):
+    """A cluster cannot be reached, started, or used."""
 
 
 class RunFailed(TilepipeError):

@@ -1,0 +1,186 @@
+"""How a cluster of each kind is started, and which keywords its class takes."""
+
+import importlib
+import inspect
+import os
+import shlex
+import shutil
+from collections.abc import Mapping
+from importlib.util import find_spec
+from multiprocessing import get_context
+from multiprocessing.forkserver import ensure_running
+from typing import Any, Protocol
+
+import dask
+import distributed
+from distributed.system import MEMORY_LIMIT
+
+from tilepipe.errors import ClusterError, RecipeError, nearest
+from tilepipe.executors.cluster_spec import QUEUES, TAKEN, ClusterSpec
+
+__all__ = ["Deployed", "launch", "local_memory", "local_workers"]
+
+PRELOADED = ["distributed.nanny", "tilepipe.worker", "tilepipe.formats.gtiff", "tilepipe.inputs.raster_file"]
+"""What the server of worker processes imports once for all; nothing breaks if a run needs other plug-ins."""
+
+IDLE_S = 600
+"""After this time without work a cluster ends by itself, where its class can: its client may have been killed."""
+
+LOOPBACK = "127.0.0.1:0"
+
+
+class Deployed(Protocol):
+    """What all classes that start clusters have."""
+
+    scheduler_address: str
+    dashboard_link: str | None
+    security: Any
+
+    def scale(self, n: int) -> object:
+        """Ask for so many workers."""
+        ...
+
+    def adapt(self, *, minimum: int, maximum: int) -> object:
+        """Ask for as many workers as there is work, in these bounds."""
+        ...
+
+    def close(self) -> object:
+        """End it."""
+        ...
+
+
+def launch(spec: ClusterSpec) -> Deployed:
+    """Start the scheduler of a cluster, and the workers its class starts by itself.
+
+    Raises:
+        RecipeError: the class is not there, or does not take these keywords.
+        ClusterError: it does not start.
+    """
+    if spec.kind == "local":
+        return _local(spec)
+    if spec.workers is None and (spec.kind == "gateway" or spec.kind in QUEUES):
+        raise RecipeError(
+            f"a {spec.kind} cluster starts without workers and is not told how many there may be; "
+            "write `workers: 4` or `workers: {min: 0, max: 4}` below cluster"
+        )
+    if spec.kind == "gateway":
+        started: Deployed = _module("tilepipe.executors.gateway", kind="gateway").start(spec.options)
+        return started
+    if spec.kind in QUEUES:
+        return _queue(spec)
+    if spec.kind == "kubernetes":
+        module = _module("dask_kubernetes.operator", kind="kubernetes")
+        return _start(module.KubeCluster, spec, {"idle_timeout": IDLE_S, "quiet": True} | _first(spec))
+    return _start(_named(spec.kind), spec, {})
+
+
+def local_workers(spec: ClusterSpec) -> tuple[int, int]:
+    """The least and the most workers of a cluster of this machine."""
+    cores = len(os.sched_getaffinity(0))
+    return spec.workers or (cores, cores)
+
+
+def local_memory(spec: ClusterSpec) -> int:
+    """The bytes each worker of this machine may take: its share of what the machine, or its control group, has."""
+    limit = dask.utils.parse_bytes(spec.options.get("memory_limit", MEMORY_LIMIT // local_workers(spec)[1]))
+    return int(limit)
+
+
+def _local(spec: ClusterSpec) -> Deployed:
+    keywords = {
+        "threads_per_worker": 1,
+        "memory_limit": local_memory(spec),
+        "dashboard_address": LOOPBACK,
+        "worker_dashboard_address": LOOPBACK,
+        "silence_logs": "CRITICAL",
+        "host": "127.0.0.1",
+    }
+    method = "forkserver" if os.name == "posix" else "spawn"
+    if method == "forkserver":
+        context = get_context(method)
+        context.set_forkserver_preload(PRELOADED)
+        # It imports while this process goes on to open inputs and to plan.
+        ensure_running()
+    taken = _parameters(distributed.LocalCluster) | _parameters(distributed.Nanny) | _parameters(distributed.Worker)
+    with dask.config.set({"distributed.worker.multiprocessing-method": method}):
+        # No worker yet: they come while this process goes on.
+        cluster = _start(distributed.LocalCluster, spec, keywords | {"n_workers": 0}, taken=taken)
+        cluster.scale(local_workers(spec)[0])
+    return cluster
+
+
+def _queue(spec: ClusterSpec) -> Deployed:
+    made = getattr(_module("dask_jobqueue", kind=spec.kind), QUEUES[spec.kind])
+    command = shlex.split(made.job_cls.submit_command)[0]
+    if shutil.which(command) is None:
+        raise ClusterError(
+            f"a {spec.kind} cluster was asked for, but there is no {command} on this machine to start its jobs; "
+            "run where jobs are submitted from, or choose another kind of cluster"
+        )
+    return _start(made, spec, {}, taken=_parameters(made) | _parameters(made.job_cls))
+
+
+def _named(kind: str) -> Any:
+    """The class of a dotted name."""
+    module, _, name = kind.rpartition(".")
+    made = getattr(_module(module, kind=kind), name, None)
+    if not inspect.isclass(made):
+        raise RecipeError(f"cluster.kind: {module} has no class {name!r}; write the dotted name of a class")
+    return made
+
+
+def _module(name: str, *, kind: str) -> Any:
+    """A module that is wanted only for this kind.
+
+    Raises:
+        RecipeError: it, or what it needs, is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        extra = "jobqueue" if kind in QUEUES else kind
+        remedy = "install it here" if "." in kind else f"pip install 'tilepipe[{extra}]'"
+        raise RecipeError(f"cluster.kind: {kind} needs what is not installed: {error}; {remedy}") from error
+
+
+def _parameters(made: type) -> set[str]:
+    """The keywords a class takes, those it hands on to the classes above it included."""
+    found: set[str] = set()
+    for cls in made.__mro__:
+        if "__init__" in vars(cls):
+            parameters = inspect.signature(vars(cls)["__init__"]).parameters.values()
+            found |= {item.name for item in parameters if item.kind in {item.POSITIONAL_OR_KEYWORD, item.KEYWORD_ONLY}}
+            if not any(item.kind is item.VAR_KEYWORD for item in parameters):
+                break
+    return found - {"self"} - TAKEN.keys()
+
+
+def _taken(made: type) -> set[str] | None:
+    """The keywords a class takes; None where it may take any."""
+    kinds = {item.kind for item in inspect.signature(made).parameters.values()}
+    return None if inspect.Parameter.VAR_KEYWORD in kinds else _parameters(made)
+
+
+def _first(spec: ClusterSpec) -> dict[str, int]:
+    """How many workers to start with, where a class starts some by itself."""
+    return {} if spec.workers is None else {"n_workers": spec.workers[0]}
+
+
+def _start(made: Any, spec: ClusterSpec, keywords: Mapping[str, Any], *, taken: set[str] | None = None) -> Deployed:
+    """Make the class with its keywords, the user's before ours."""
+    taken = taken or _taken(made)
+    for key in spec.options:
+        if taken is not None and key not in taken:
+            raise RecipeError(f"cluster.{key}: {made.__name__} takes no such keyword; {nearest(key, taken)}")
+    try:
+        cluster: Deployed = made(**{**keywords, **spec.options})
+    except (TypeError, ValueError) as error:
+        raise RecipeError(f"cluster: {made.__name__} does not take these keywords: {error}") from error
+    except (OSError, RuntimeError) as error:
+        raise ClusterError(f"the {spec.kind} cluster does not start: {error}") from error
+    return cluster
+
+
+def has_dashboard() -> bool:
+    """Whether what draws the dashboard is installed here."""
+    return find_spec("bokeh") is not None
