@@ -18,11 +18,11 @@ from tilepipe.outputs.tile_directory import TileDirectory
 from tilepipe.pipeline import Pipeline, Stage
 from tilepipe.plugins import find
 from tilepipe.process import Process, find_process
-from tilepipe.recipe import Recipe, build, fill
+from tilepipe.recipe import Recipe, build, fill, load_mapping
 from tilepipe.recipe.sections import OutputSection
 from tilepipe.storage import LocalStorage
 
-__all__ = ["HasGrid", "open_pipeline"]
+__all__ = ["HasGrid", "cluster_of", "load_cluster", "open_pipeline"]
 
 
 @runtime_checkable
@@ -91,6 +91,24 @@ def open_pipeline(recipe: Recipe) -> Pipeline:
             f"{pyramid.bounds}; choose another pyramid.grid"
         )
     return pipeline
+
+
+def cluster_of(recipe: Recipe) -> Any:
+    """The cluster that a recipe names, filled in; None where it names none.
+
+    Raises:
+        RecipeError: `${NAME}` is not set.
+    """
+    return fill(recipe.cluster, os.environ, where="cluster")
+
+
+def load_cluster(path: str) -> Any:
+    """The cluster that a YAML file describes, as under `cluster` of a recipe, filled in.
+
+    Raises:
+        RecipeError: the file cannot be read or is not YAML, or `${NAME}` is not set.
+    """
+    return fill(load_mapping(path), os.environ, where="cluster")
 
 
 def _stage(recipe: Recipe, zoom: int, *, process: Process | None, pyramid: Pyramid, opened: _Opened) -> Stage:

@@ -95,7 +95,7 @@ def _identity(pipeline: Pipeline) -> Identity:
         "nodata": repr(pipeline.nodata),
     }
     return Identity(
-        recipe=pipeline.document,
+        recipe={key: value for key, value in pipeline.document.items() if key != "cluster"},
         process=f"{pipeline.process.name} {pipeline.process.checksum}",
         code=pipeline.process.source,
         layout=layout,

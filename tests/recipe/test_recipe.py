@@ -49,7 +49,7 @@ MISTAKES = [
     ("process: ../processes/hillshade.py\n", "", "1: process: is missing; name the Python file"),
     ("process: ../", "process: 3 #", "1: process: is 3; it takes text"),
     ("process: ../", "process: '' #", "1: process: is text ''; it takes text of at least one letter"),
-    ("output:", "outputs:", "16: outputs: unknown key; did you mean 'output'? known: area, inputs, "),
+    ("output:", "outputs:", "16: outputs: unknown key; did you mean 'output'? known: area, cluster, "),
     ("metatile: 4", "metatil: 4", "10: pyramid.metatil: unknown key; did you mean 'metatile'? known: edge, grid, "),
     ("min: 5", "mni: 5", "13: zooms.mni: unknown key; did you mean 'min'? known: max, min"),
     ("azimuth: 315", "azi-muth: 315", "3: parameters.azi-muth: is no name of an argument of execute(); use letters"),
@@ -156,7 +156,7 @@ SETTINGS = [
     ("zooms.max=40", "--set zooms.max=40: zooms.max: is 40; it takes at most 30"),
     ("zooms=[3, 40]", "--set zooms=[3, 40]: zooms.max: is 40; it takes at most 30"),
     ("pyramid.grd=mercator", "--set pyramid.grd=mercator: pyramid.grd: unknown key; did you mean 'grid'?"),
-    ("zoom.min=1", "--set zoom.min=1: zoom: unknown key; did you mean 'zooms'? known: area, inputs, "),
+    ("zoom.min=1", "--set zoom.min=1: zoom: unknown key; did you mean 'zooms'? known: area, cluster, "),
     ("zooms", "--set zooms: has no =; write --set key.sub=value"),
     (
         "inputs.dem.path=x",

@@ -2,19 +2,20 @@
 
 import logging
 from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
 import click
 
-from tilepipe.bind import open_pipeline
+from tilepipe.bind import cluster_of, open_pipeline
 from tilepipe.cli.options import (
-    make_executor,
+    executor_options,
     memory_option,
+    named_executor,
+    open_executor,
     planned_for,
     recipe_arguments,
     selection_options,
-    worker_options,
 )
 from tilepipe.cli.progress import Tally, watch
 from tilepipe.errors import RunFailed, StorageError
@@ -34,7 +35,7 @@ log = logging.getLogger("tilepipe")
 @click.command()
 @recipe_arguments
 @selection_options
-@worker_options
+@executor_options
 @memory_option
 @click.option("--overwrite", is_flag=True, help="Make tiles again that are there.")
 @click.option("--accept-changes", is_flag=True, help="Keep tiles that another recipe or process made.")
@@ -58,6 +59,8 @@ def execute(
     settings: tuple[str, ...],
     executor: str | None,
     workers: int | None,
+    scheduler: str | None,
+    cluster: str | None,
     max_memory: int | None,
     overwrite: bool,
     accept_changes: bool,
@@ -67,9 +70,14 @@ def execute(
     **selection: Any,
 ) -> None:
     """Make the tiles of RECIPE that are not there yet, and the STAC item of them all."""
-    with _log_to(log_file), session():
-        named = make_executor(executor, workers) if executor else None
-        pipeline = open_pipeline(load_recipe(recipe, settings=settings))
+    with _log_to(log_file), session(), ExitStack() as stack:
+        source = load_recipe(recipe, settings=settings)
+        where = cluster if scheduler or cluster or executor not in {None, "dask"} else cluster_of(source)
+        name = named_executor(executor, scheduler=scheduler, cluster=where)
+        named = None
+        if name is not None:
+            named = stack.enter_context(open_executor(name, workers=workers, scheduler=scheduler, cluster=where))
+        pipeline = open_pipeline(source)
         chosen = select(pipeline, **selection)
         engine, plan = planned_for(pipeline, chosen, executor=named, workers=workers)
         # This also asks the inputs for the bands they are to give, so a wrong number is found now.

@@ -1,31 +1,46 @@
 """Options that several commands share."""
 
 import os
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import click
 
+from tilepipe.bind import load_cluster
 from tilepipe.executors.protocol import Executor
 from tilepipe.pipeline import Pipeline
 from tilepipe.plan import Plan
-from tilepipe.plugins import find
+from tilepipe.plugins import find, names
 from tilepipe.selection import Selection, cut_for, make_plan
 
 __all__ = [
+    "crew_of",
+    "executor_options",
     "make_executor",
     "memory_option",
+    "named_executor",
+    "open_executor",
     "parse_size",
     "parse_zooms",
     "planned_for",
     "recipe_arguments",
     "selection_options",
-    "worker_options",
 ]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
+
+
+@runtime_checkable
+class HasDashboard(Protocol):
+    """An executor that can be watched."""
+
+    @property
+    def dashboard(self) -> str:
+        """Address of a page that shows it at work; empty where there is none."""
+        ...
 
 
 def parse_zooms(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[int, ...]:
@@ -57,8 +72,61 @@ def parse_size(ctx: click.Context, param: click.Parameter, value: str | None) ->
         raise click.BadParameter(f"{value!r} is no size; write 2G, 500MB or 2GiB") from error
 
 
+def named_executor(executor: str | None, *, scheduler: str | None, cluster: Any) -> str | None:
+    """The name of the executor that was asked for, also by naming a cluster; None where it is left to us.
+
+    Raises:
+        click.UsageError: a cluster is named for an executor that has none.
+    """
+    if scheduler is None and cluster is None:
+        return executor
+    if executor not in {None, "dask"}:
+        raise click.UsageError(f"the executor {executor!r} runs on this machine; leave out --scheduler and --cluster")
+    return "dask"
+
+
+@contextmanager
+def open_executor(
+    executor: str | None = None, *, workers: int | None = None, scheduler: str | None = None, cluster: Any = None
+) -> Iterator[Executor]:
+    """The executor that the options of `executor_options` ask for; what it opened is closed after the block.
+
+    Args:
+        executor: its name; None for `dask` where a cluster is named, else for processes of this machine.
+        workers: how many; None for the cores this may use, or what the cluster has.
+        scheduler: address of a Dask scheduler.
+        cluster: the path of a file with a mapping as under `cluster` of a recipe, or such a mapping.
+
+    Raises:
+        ClusterError: the cluster cannot be reached or started.
+        RecipeError: there is no such executor, or the file is not right.
+    """
+    name = named_executor(executor, scheduler=scheduler, cluster=cluster) or "processes"
+    opened: Executor
+    if name == "dask":
+        where = scheduler or (load_cluster(cluster) if isinstance(cluster, str) else cluster)
+        opened = find("executors", name)(workers, cluster=where)
+    else:
+        opened = make_executor(name, workers)
+    if isinstance(opened, HasDashboard) and opened.dashboard:
+        click.echo(f"dashboard: {opened.dashboard}", err=True)
+    with opened:
+        yield opened
+
+
+def crew_of(executor: str | None, workers: int | None) -> int:
+    """How many calls would run at once, without starting anything.
+
+    Raises:
+        RecipeError: there is no such executor.
+    """
+    if executor is not None and executor not in names("executors"):
+        find("executors", executor)
+    return 1 if executor == "sequential" else workers or len(os.sched_getaffinity(0))
+
+
 def make_executor(name: str, workers: int | None) -> Executor:
-    """The executor of that name; one that takes time to start does so while the recipe is opened."""
+    """The executor of that name on this machine; one that takes time to start does so while the recipe is opened."""
     executor: Executor = find("executors", name)(workers or len(os.sched_getaffinity(0)))
     return executor
 
@@ -104,14 +172,17 @@ selection_options = _together(
     click.option("--crs", default="EPSG:4326", show_default=True, help="What bounds, area and point are given in."),
 )
 
-worker_options = _together(
+executor_options = _together(
     click.option(
         "-e",
         "--executor",
-        help="sequential, threads or processes, or a plug-in's; default: processes, sequential for a single task.",
+        help="sequential, threads, processes, dask, or a plug-in's; default: processes, sequential for a single task.",
     ),
     click.option("-w", "--workers", type=click.IntRange(1), help="How many; default: the cores this may use."),
+    click.option("--scheduler", metavar="ADDRESS", help="Run on the Dask cluster of this scheduler."),
+    click.option("--cluster", type=click.Path(), help="Run on the Dask cluster that this YAML file describes."),
 )
+"""For any click command: hand what they give to `open_executor`."""
 
 memory_option = click.option(
     "--max-memory",

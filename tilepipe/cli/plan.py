@@ -8,19 +8,19 @@ import numpy as np
 
 from tilepipe.bind import open_pipeline
 from tilepipe.cli.options import (
-    make_executor,
+    crew_of,
+    executor_options,
     memory_option,
-    planned_for,
+    named_executor,
     recipe_arguments,
     selection_options,
-    worker_options,
 )
 from tilepipe.gdal import session
 from tilepipe.memory import refuse_above, worker_bytes
 from tilepipe.pipeline import Pipeline
 from tilepipe.plan import Plan
 from tilepipe.recipe import load_recipe
-from tilepipe.selection import select
+from tilepipe.selection import make_plan, select
 
 __all__ = ["plan"]
 
@@ -28,7 +28,7 @@ __all__ = ["plan"]
 @click.command()
 @recipe_arguments
 @selection_options
-@worker_options
+@executor_options
 @memory_option
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def plan(
@@ -36,19 +36,27 @@ def plan(
     settings: tuple[str, ...],
     executor: str | None,
     workers: int | None,
+    scheduler: str | None,
+    cluster: str | None,
     max_memory: int | None,
     as_json: bool,
     **selection: Any,
 ) -> None:
-    """Show what RECIPE would make: tiles, pixels and bytes at each zoom, tasks, and memory; nothing is written."""
+    """Show what RECIPE would make: tiles, pixels and bytes at each zoom, tasks, and memory; nothing is written.
+
+    No cluster is asked: the figures are for --workers of them.
+    """
+    named_executor(executor, scheduler=scheduler, cluster=cluster)
     with session():
         pipeline = open_pipeline(load_recipe(recipe, settings=settings))
-        named = make_executor(executor, workers) if executor else None
-        engine, planned = planned_for(pipeline, select(pipeline, **selection), executor=named, workers=workers)
-        facts = describe(pipeline, planned, engine.workers)
+        crew = crew_of(executor, workers)
+        planned = make_plan(pipeline, select(pipeline, **selection), slots=crew)
+        if executor is None and planned.count_branches() == 1:
+            crew = 1
+        facts = describe(pipeline, planned, crew)
         click.echo(json.dumps(facts, indent=1) if as_json else words(facts))
         if max_memory is not None:
-            refuse_above(max_memory, worker=facts["memory"]["worker_bytes"], workers=engine.workers)
+            refuse_above(max_memory, worker=facts["memory"]["worker_bytes"], workers=crew)
 
 
 def describe(pipeline: Pipeline, planned: Plan, slots: int) -> dict[str, Any]:

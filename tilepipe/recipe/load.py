@@ -20,7 +20,7 @@ from tilepipe.recipe.sections import OutputSection, RecipeFile
 from tilepipe.recipe.text import MAX_BYTES, Places, parse
 from tilepipe.recipe.values import plain, shown, with_settings
 
-__all__ = ["Recipe", "build", "load_recipe", "make_recipe"]
+__all__ = ["Recipe", "build", "load_mapping", "load_recipe", "make_recipe"]
 
 Built = TypeVar("Built")
 
@@ -88,6 +88,18 @@ def load_recipe(path: str, *, settings: Sequence[str] = ()) -> Recipe:
         raise RecipeError(f"{path}: is empty; a recipe has at least process, pyramid and output")
     folder = os.path.dirname(os.path.abspath(path))
     return _checked(*with_settings(_mapping(document, places), places, settings), folder)
+
+
+def load_mapping(path: str) -> dict[str, Any]:
+    """The mapping that the YAML file *path* holds.
+
+    Raises:
+        RecipeError: the file cannot be read, or holds no YAML mapping.
+    """
+    document, places = parse(_read(path), path)
+    if not isinstance(document, Mapping):
+        raise RecipeError(f"{path}: is {shown(document)}; expected keys with values")
+    return typing.cast("dict[str, Any]", plain(document, places))
 
 
 def make_recipe(document: Mapping[str, Any], *, folder: str, name: str = "recipe") -> Recipe:

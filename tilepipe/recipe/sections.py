@@ -183,5 +183,8 @@ class RecipeFile(Section):
     crs. Default: where there is data."""
     overviews: Overviews | None = None
     """Zooms that are made of the zoom above them instead of by the process."""
+    cluster: Text | dict[str, Any] | None = None
+    """The Dask cluster that makes the tiles: the address of a scheduler, or a mapping with its `kind`. Where
+    a run goes on, another cluster is no change of the recipe. Default: none, this machine."""
     output: dict[str, Any]
     """Where the tiles go and how they are written; `clamp`, `tags`, `options` may differ by zoom."""

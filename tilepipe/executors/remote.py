@@ -1,0 +1,140 @@
+"""What runs on the workers of a cluster: the calls, and what tells of them should the worker end."""
+
+import pickle
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Event, Lock, Thread
+from typing import Any, NamedTuple, cast
+
+import psutil
+from distributed import Worker, WorkerPlugin, get_worker
+
+from tilepipe.errors import ClusterError
+from tilepipe.executors.stop import stopping, told_by
+from tilepipe.executors.witness import Note
+from tilepipe.versions import differences, versions
+
+__all__ = ["TOPIC", "Answers", "Carrier", "call_each", "running"]
+
+TOPIC = "tilepipe"
+"""Where workers tell what they run and how much memory they take."""
+
+SAMPLE_S = 0.05
+"""Between two looks at the memory of a worker."""
+
+STEP = 16
+"""More memory is told when it has grown by one part in this many of the limit."""
+
+
+class Answers(NamedTuple):
+    """What some calls returned, one after the other."""
+
+    results: list[Any]
+    seconds: float
+
+
+@dataclass(slots=True)
+class _Held:
+    """What a run has brought to this worker."""
+
+    payload: bytes
+    expected: Mapping[str, str]
+    value: object = None
+    opened: bool = False
+    lock: Lock = field(default_factory=Lock)
+    calls: int = 0
+    """How many run now."""
+
+    def open(self) -> object:
+        """The shared value, the same for all calls."""
+        with self.lock:
+            if not self.opened:
+                unlike = differences(self.expected, versions())
+                if unlike:
+                    raise ClusterError(f"worker {get_worker().address} has {unlike}; install the same on all workers")
+                self.value = pickle.loads(self.payload)  # noqa: S301 - from the client, who may run anything here
+                self.opened = True
+        return self.value
+
+
+_HELD: dict[str, _Held] = {}
+
+
+class Carrier(WorkerPlugin):
+    """Brings the shared value of a run to each worker, and takes it away after the run."""
+
+    def __init__(self, run: str, payload: bytes) -> None:
+        self.name = f"tilepipe-{run}"
+        self.run = run
+        self.payload = payload
+        self.expected = versions()
+
+    def setup(self, worker: Worker) -> None:
+        _HELD[self.run] = _Held(self.payload, self.expected)
+        self.ended = Event()
+        Thread(target=self._watch, args=(worker,), name="tilepipe-memory", daemon=True).start()
+
+    def teardown(self, worker: Worker) -> None:
+        self.ended.set()
+        _HELD.pop(self.run, None)
+
+    def _watch(self, worker: Worker) -> None:
+        """Tell how much memory is taken while calls run: a worker that is killed for it cannot any more."""
+        process, told = psutil.Process(), 0
+        step = _limit(worker) // STEP or 1 << 27
+        while not self.ended.wait(SAMPLE_S):
+            held = _HELD.get(self.run)
+            taken = process.memory_info().rss if held is not None and held.calls else 0
+            if taken > told + step:
+                told = taken
+                _tell(worker, Note(self.run, worker.address, -1, taken, _limit(worker)))
+
+
+def call_each(run: str, calls: Sequence[tuple[Callable[[Any, Any], Any], Any]]) -> Answers:
+    """Make some calls with an item each, one after the other; the first exception ends them all."""
+    worker = get_worker()
+    key = cast("tuple[str, int]", worker.get_current_task())
+    held = _HELD[run]
+    value = held.open()
+    _tell(worker, Note(run, worker.address, key[1], psutil.Process().memory_info().rss, _limit(worker)))
+    started = time.perf_counter()
+    results = []
+    with _counted(held), told_by(lambda: _unwanted(worker, key)):
+        for call, item in calls:
+            if stopping():
+                break
+            results.append(call(value, item))
+    return Answers(results, time.perf_counter() - started)
+
+
+def running(run: str) -> int:
+    """How many calls of a run go on in this worker."""
+    held = _HELD.get(run)
+    return held.calls if held else 0
+
+
+@contextmanager
+def _counted(held: _Held) -> Iterator[None]:
+    with held.lock:
+        held.calls += 1
+    try:
+        yield
+    finally:
+        with held.lock:
+            held.calls -= 1
+
+
+def _unwanted(worker: Worker, key: Any) -> bool:
+    """Whether the scheduler has taken a task back: its run has ended, or its client is gone."""
+    task = worker.state.tasks.get(key)
+    return task is None or task.state == "cancelled"
+
+
+def _limit(worker: Worker) -> int:
+    return worker.memory_manager.memory_limit or 0
+
+
+def _tell(worker: Worker, note: Note) -> None:
+    worker.log_event(TOPIC, list(note))
