@@ -1,1 +1,6 @@
 """Where jobs are kept."""
+
+from tilepipe_hub.store.opening import open_store
+from tilepipe_hub.store.protocol import Cursor, Line, Page, Query, Signal, Store
+
+__all__ = ["Cursor", "Line", "Page", "Query", "Signal", "Store", "open_store"]

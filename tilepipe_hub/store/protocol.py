@@ -10,7 +10,10 @@ from typing import Literal, NamedTuple, Protocol, Self
 
 from tilepipe_hub.job import End, Job, Progress, Status
 
-__all__ = ["Cursor", "Line", "Page", "Query", "Signal", "Store"]
+__all__ = ["LINE_CHARS", "Cursor", "Line", "Page", "Query", "Signal", "Store"]
+
+LINE_CHARS = 10_000
+"""What is longer is cut."""
 
 Signal = Literal["continue", "stop", "lost"]
 """What a worker hears: go on; stop, the job was dismissed; stop and say no more, another has it or it is gone."""
@@ -45,7 +48,7 @@ class Query:
     """Seconds since 1970; both ends belong to the interval."""
     created_to: float | None = None
     min_duration_s: float | None = None
-    """Seconds from start to end, or to now for a running job; jobs that never started have no duration."""
+    """Seconds from start to end, or to now for a running job; jobs that wait have no duration."""
     max_duration_s: float | None = None
     text: str = ""
     """Each word must be one of id, process, title or labels; case does not matter."""
@@ -93,7 +96,10 @@ class Store(Protocol):
         ...
 
     def find(self, query: Query) -> Page:
-        """Jobs, the newest first. Paging on neither repeats nor leaves out a job, whatever comes or goes meanwhile."""
+        """Jobs without their request, problem and results, the newest first.
+
+        Paging on neither repeats nor leaves out a job, whatever comes or goes meanwhile.
+        """
         ...
 
     def move(

@@ -1,0 +1,261 @@
+"""Jobs in MongoDB: the store for workers on many hosts.
+
+Every change of a job is one atomic command that reads the server's clock, so neither the order of two callers nor
+their clocks matter. It is acknowledged when it is in the journal of most members: a claim that a crash undid would hand
+out its lease number twice.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+from pymongo import IndexModel, MongoClient, ReturnDocument, WriteConcern
+from pymongo.errors import ConfigurationError, ConnectionFailure, DuplicateKeyError, PyMongoError, WTimeoutError
+
+from tilepipe_hub.errors import NoSuchJob, StoreError
+from tilepipe_hub.job import ENDED, MOVES, STATUSES, End, Job, Progress, Status, clean, moved
+from tilepipe_hub.store import documents
+from tilepipe_hub.store.documents import BRIEF, INDEXES, SILENT, SORT, job_of, seconds
+from tilepipe_hub.store.patience import patiently
+from tilepipe_hub.store.protocol import LINE_CHARS, Cursor, Line, Page, Query, Signal
+
+__all__ = ["MongoStore"]
+
+Result = TypeVar("Result")
+
+PASSING = (ConnectionFailure, WTimeoutError)
+OWNERS = 50
+"""Among how many owners with equally few running jobs the oldest job is sought."""
+LINES = 500
+"""Lines of a log in one document."""
+
+
+class MongoStore:
+    """Satisfies `Store`."""
+
+    def __init__(self, url: str, *, keep_s: float | None, patience_s: float) -> None:
+        parts = urlsplit(url)
+        self._place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        self._keep_s = keep_s
+        self._patience_s = patience_s
+        try:
+            self._client: MongoClient[dict[str, Any]] = MongoClient(
+                url,
+                tz_aware=True,
+                appname="tilepipe-hub",
+                connect=False,
+                serverSelectionTimeoutMS=round(1000 * min(2.0, patience_s)),
+                connectTimeoutMS=5000,
+                socketTimeoutMS=30_000,
+            )
+            database = self._client.get_default_database("tilepipe")
+        except (ConfigurationError, ValueError) as error:
+            raise StoreError(f"{self._place}: no address of a MongoDB: {error}") from error
+        safe = WriteConcern(w="majority", j=True)
+        self._jobs = database.get_collection("jobs", write_concern=safe)
+        # A sign of life that a crash undoes is followed by the next.
+        self._beats = database.get_collection("jobs", write_concern=WriteConcern(w=1, j=False))
+        self._logs = database.get_collection("logs", write_concern=safe)
+
+    def prepare(self) -> Self:
+        """Make the indexes that are missing."""
+        jobs = [IndexModel(keys, name=name, **options) for name, (keys, options) in INDEXES.items()]
+        logs = [
+            IndexModel([("job", 1), ("first", 1)], name="first", unique=True),
+            IndexModel([("job", 1), ("last", 1)], name="last"),
+            IndexModel([("expires", 1)], name="expires", expireAfterSeconds=86_400),
+        ]
+        self._call(lambda _: (self._jobs.create_indexes(jobs), self._logs.create_indexes(logs)))
+        return self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._client.close()
+
+    def add(self, job: Job) -> Job:
+        own: list[dict[str, Any]] = [{"_id": job.id}]
+        if job.key is not None:
+            own.append({"owner": job.owner, "key": job.key})
+
+        def call(_failed: int) -> Job | None:
+            try:
+                kept: dict[str, Any] | None = self._jobs.find_one_and_update(
+                    own[0], documents.addition(job), upsert=True, return_document=ReturnDocument.AFTER
+                )
+            except DuplicateKeyError:
+                kept = self._jobs.find_one({"$or": own})
+            return job_of(kept) if kept else None
+
+        # Between the two commands the other job may be forgotten.
+        while (kept := self._call(call)) is None:
+            pass
+        return kept
+
+    def get(self, job_id: str) -> Job:
+        document = self._call(lambda _: self._jobs.find_one({"_id": job_id}))
+        if document is None:
+            raise NoSuchJob(job_id)
+        return job_of(document)
+
+    def find(self, query: Query) -> Page:
+        if query.types and "process" not in query.types:
+            return Page((), None)
+        where = documents.matches(query)
+        found = self._call(lambda _: list(self._jobs.find(where, BRIEF, sort=SORT, limit=query.limit + 1)))
+        shown = tuple(job_of(document) for document in found[: query.limit])
+        more = len(found) > len(shown) > 0
+        return Page(shown, Cursor(shown[-1].created, shown[-1].id) if more else None)
+
+    def move(
+        self, job_id: str, to: Status, *, expect: Collection[Status], number: int | None = None, end: End | None = None
+    ) -> Job:
+        free = number is not None or to == "dismissed"
+        sources = [status for status in expect if to in MOVES[status] and (free or status != "running")]
+        where = {"_id": job_id, "status": {"$in": sources}} | ({} if number is None else {"number": number})
+        change = documents.move(to, end, keep_s=self._keep_s)
+
+        def call(failed: int) -> Job | None:
+            after = self._jobs.find_one_and_update(where, change, return_document=ReturnDocument.AFTER)
+            if after is None:
+                found = self._jobs.find_one({"_id": job_id})
+                if found is None:
+                    raise NoSuchJob(job_id)
+                job = job_of(found)
+                if failed and job.status == to and number in {None, job.number}:
+                    return job
+                moved(job, to, expect=expect, now=job.updated, number=number, end=end)
+                return None
+            if "expires" in after:
+                self._logs.update_many({"job": job_id}, {"$set": {"expires": after["expires"]}})
+            return job_of(after)
+
+        # Nothing was moved, and yet nothing speaks against it: it changed in between.
+        while (job := self._call(call)) is None:
+            pass
+        return job
+
+    def claim(self, worker: str, *, lease_s: float) -> Job | None:
+        nonce = uuid4().hex
+        change = documents.claim(worker, lease_s=lease_s, nonce=nonce)
+
+        def take(where: Mapping[str, Any], sort: list[tuple[str, int]]) -> dict[str, Any] | None:
+            return self._jobs.find_one_and_update(where, change, sort=sort, return_document=ReturnDocument.AFTER)
+
+        def call(failed: int) -> Job | None:
+            taken = self._jobs.find_one({"status": "running", "nonce": nonce}) if failed else None
+            taken = taken or take(SILENT, [("until", 1)])
+            while taken is None:
+                owners = self._neediest()
+                if not owners:
+                    return None
+                one = {"owner": owners[0]} if len(owners) == 1 else {"owner": {"$in": owners}}
+                taken = take({"status": "accepted", **one}, [("created", 1), ("_id", 1)])
+            return job_of(taken)
+
+        return self._call(call)
+
+    def _neediest(self) -> list[str]:
+        """Of the owners whose jobs wait, those with the fewest running."""
+        waiting = self._jobs.distinct("owner", {"status": "accepted"})
+        if len(waiting) < 2:
+            return waiting
+        groups = self._jobs.aggregate([{"$match": {"status": "running"}}, {"$sortByCount": "$owner"}])
+        running = Counter({group["_id"]: group["count"] for group in groups})
+        fewest = min(running[owner] for owner in waiting)
+        return [owner for owner in sorted(waiting) if running[owner] == fewest][:OWNERS]
+
+    def beat(
+        self,
+        job_id: str,
+        *,
+        number: int,
+        lease_s: float,
+        progress: Progress | None = None,
+        message: str | None = None,
+    ) -> Signal:
+        where = {"_id": job_id, "status": "running", "number": number}
+        change = documents.beat(lease_s=lease_s, progress=progress, message=message)
+        if self._call(lambda _: self._beats.update_one(where, change)).matched_count:
+            return "continue"
+        found = self._call(lambda _: self._jobs.find_one({"_id": job_id}, {"status": True, "number": True}))
+        dismissed = found is not None and found["status"] == "dismissed" and found["number"] == number
+        return "stop" if dismissed else "lost"
+
+    def log(self, job_id: str, lines: Sequence[str]) -> None:
+        for start in range(0, len(lines), LINES):
+            self._log([clean(line)[:LINE_CHARS] for line in lines[start : start + LINES]], job_id, uuid4().hex)
+
+    def _log(self, lines: list[str], job_id: str, nonce: str) -> None:
+        """Write a document of lines; of two that start at the same number, one is tried again behind the other."""
+
+        def call(_failed: int) -> bool:
+            job = self._jobs.find_one({"_id": job_id}, {"expires": True})
+            if job is None:
+                raise NoSuchJob(job_id)
+            last = self._logs.find_one({"job": job_id}, {"last": True, "nonce": True}, sort=[("last", -1)])
+            if last and last["nonce"] == nonce:
+                return True
+            first = last["last"] + 1 if last else 1
+            kept = {"last": first + len(lines) - 1, "lines": lines}
+            if "expires" in job:
+                kept["expires"] = job["expires"]
+            try:
+                self._logs.update_one(
+                    {"job": job_id, "first": first, "nonce": nonce},
+                    {"$setOnInsert": kept, "$currentDate": {"time": True}},
+                    upsert=True,
+                )
+            except DuplicateKeyError:
+                return False
+            return True
+
+        while not self._call(call):
+            pass
+
+    def logs(self, job_id: str, *, after: int = 0, limit: int = 1000) -> tuple[Line, ...]:
+        where = {"job": job_id, "last": {"$gt": after}}
+        parts = self._call(lambda _: list(self._logs.find(where, sort=[("last", 1)], limit=limit)))
+        lines = (
+            Line(number, seconds(part["time"]), text)
+            for part in parts
+            for number, text in enumerate(part["lines"], part["first"])
+        )
+        return tuple(line for line in lines if line.number > after)[:limit]
+
+    def counts(self, owner: str | None = None) -> Mapping[Status, int]:
+        where = {} if owner is None else {"owner": owner}
+        return self._call(
+            lambda _: {status: self._jobs.count_documents({"status": status, **where}) for status in STATUSES}
+        )
+
+    def remove(self, job_id: str) -> bool:
+        ended = {"_id": job_id, "status": {"$in": sorted(ENDED)}}
+
+        def call(failed: int) -> bool:
+            gone = self._jobs.delete_one(ended).deleted_count > 0
+            if gone or failed:
+                self._logs.delete_many({"job": job_id})
+            return gone or (failed > 0 and self._jobs.find_one({"_id": job_id}) is None)
+
+        return self._call(call)
+
+    def expire(self, limit: int = 100) -> tuple[str, ...]:
+        due = {"$expr": {"$lte": ["$expires", "$$NOW"]}, "expires": {"$type": "date"}}
+        found = self._call(lambda _: list(self._jobs.find(due, {"_id": True}, limit=limit)))
+        return tuple(document["_id"] for document in found if self.remove(document["_id"]))
+
+    def _call(self, call: Callable[[int], Result]) -> Result:
+        try:
+            return patiently(call, passing=PASSING, place=self._place, for_s=self._patience_s)
+        except PyMongoError as error:
+            raise StoreError(
+                f"{self._place}: MongoDB refuses: {str(error)[:300]}; check the user's rights, the name of the "
+                "database and the version of the server (5 or later)"
+            ) from error
