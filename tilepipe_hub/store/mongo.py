@@ -8,11 +8,10 @@ out its lease number twice.
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Self, TypeVar
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 from pymongo import IndexModel, MongoClient, ReturnDocument, WriteConcern
-from pymongo.errors import ConfigurationError, ConnectionFailure, DuplicateKeyError, PyMongoError, WTimeoutError
+from pymongo.errors import ConnectionFailure, DuplicateKeyError, PyMongoError, WTimeoutError
 
 from tilepipe_hub.errors import NoSuchJob, StoreError
 from tilepipe_hub.job import ENDED, MOVES, STATUSES, End, Job, Progress, Status, clean, moved
@@ -36,8 +35,8 @@ class MongoStore:
     """Satisfies `Store`."""
 
     def __init__(self, url: str, *, keep_s: float | None, patience_s: float) -> None:
-        parts = urlsplit(url)
-        self._place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        scheme, _, rest = url.partition("://")
+        self._place = f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"
         self._keep_s = keep_s
         self._patience_s = patience_s
         try:
@@ -46,13 +45,19 @@ class MongoStore:
                 tz_aware=True,
                 appname="tilepipe-hub",
                 connect=False,
+                # The driver's own second try knows replica sets only, and trips over a server that has just restarted.
+                retryWrites=False,
                 serverSelectionTimeoutMS=round(1000 * min(2.0, patience_s)),
                 connectTimeoutMS=5000,
                 socketTimeoutMS=30_000,
             )
             database = self._client.get_default_database("tilepipe")
-        except (ConfigurationError, ValueError) as error:
-            raise StoreError(f"{self._place}: no address of a MongoDB: {error}") from error
+        except (PyMongoError, ValueError):
+            # What the error says may hold the password.
+            raise StoreError(
+                f"{self._place}: no address of a MongoDB; write mongodb://USER:PASSWORD@HOST:PORT/NAME, with signs "
+                "other than letters and digits in user and password as %XX"
+            ) from None
         safe = WriteConcern(w="majority", j=True)
         self._jobs = database.get_collection("jobs", write_concern=safe)
         # A sign of life that a crash undoes is followed by the next.
@@ -67,7 +72,11 @@ class MongoStore:
             IndexModel([("job", 1), ("last", 1)], name="last"),
             IndexModel([("expires", 1)], name="expires", expireAfterSeconds=86_400),
         ]
-        self._call(lambda _: (self._jobs.create_indexes(jobs), self._logs.create_indexes(logs)))
+        try:
+            self._call(lambda _: (self._jobs.create_indexes(jobs), self._logs.create_indexes(logs)))
+        except StoreError:
+            self.close()
+            raise
         return self
 
     def __enter__(self) -> Self:
@@ -107,8 +116,9 @@ class MongoStore:
     def find(self, query: Query) -> Page:
         if query.types and "process" not in query.types:
             return Page((), None)
-        where = documents.matches(query)
-        found = self._call(lambda _: list(self._jobs.find(where, BRIEF, sort=SORT, limit=query.limit + 1)))
+        where, index = documents.matches(query), documents.index_of(query)
+        rows = query.limit + 1
+        found = self._call(lambda _: list(self._jobs.find(where, BRIEF, sort=SORT, limit=rows, hint=index)))
         shown = tuple(job_of(document) for document in found[: query.limit])
         more = len(found) > len(shown) > 0
         return Page(shown, Cursor(shown[-1].created, shown[-1].id) if more else None)

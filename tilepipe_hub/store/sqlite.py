@@ -36,7 +36,7 @@ SELECT jobs.* FROM jobs WHERE status = 'accepted' AND owner = (
     (SELECT count(*) FROM jobs WHERE status = 'running' AND jobs.owner = oldest.owner), created LIMIT 1
 ) ORDER BY created, id LIMIT 1
 """
-SILENT = "SELECT * FROM jobs WHERE status = 'running' AND until < ? ORDER BY until LIMIT 1"
+SILENT = "SELECT * FROM jobs INDEXED BY jobs_lease WHERE status = 'running' AND until < ? ORDER BY until LIMIT 1"
 
 
 class SqliteStore:
