@@ -99,6 +99,9 @@ class Dask:
         self._seconds = 0.0
         """Of one call, lately; 0 before the first has ended."""
         self._renewals = 0
+        self._lost = False
+        self._prepared = False
+        self._scheduler = ""
         self._number = 0
         self._waiting: list[_Call] = []
         self._tasks: dict[int, _Task] = {}
@@ -153,9 +156,12 @@ class Dask:
     def wait(self, futures: Collection[Future[Result]], timeout_s: float | None = None) -> set[Future[Result]]:
         limit = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
-            self._check()
-            self._flush()
-            self._collect(LOOK_S if limit is None else max(0.0, min(LOOK_S, limit - time.monotonic())))
+            try:
+                self._check()
+                self._flush()
+                self._collect(LOOK_S if limit is None else max(0.0, min(LOOK_S, limit - time.monotonic())))
+            except (CancelledError, OSError):
+                self._lost = True
             done = self._resolved.intersection(futures)
             if done or (limit is not None and time.monotonic() >= limit):
                 self._resolved -= done
@@ -173,6 +179,7 @@ class Dask:
         client.subscribe_topic("all", self._hear_scheduler)
         client.subscribe_topic(TOPIC, self._hear_worker)
         client.register_plugin(Carrier(self._run, self._payload))
+        self._prepared = True
         self._cluster.size(self._calls)
         self._look()
 
@@ -183,24 +190,29 @@ class Dask:
         return min(limits, default=None)
 
     def _look(self) -> None:
-        """See how many threads the workers have now."""
+        """See how many threads the workers have now, and whether the scheduler is still the one that was asked."""
         self._looked = time.monotonic()
-        self._threads: int = self._cluster.client.scheduler_info(n_workers=0)["total_threads"]
+        facts = self._cluster.client.scheduler_info(n_workers=0)
+        self._threads: int = facts["total_threads"]
+        self._lost = self._scheduler not in {"", facts["id"]}
+        self._scheduler = facts["id"]
 
     def _connected(self) -> bool:
         return bool(self._cluster.client.status == "running")
 
     def _check(self) -> None:
         """Take up the connection again where it was lost; what was under way starts anew."""
-        if self._connected():
-            if time.monotonic() - self._looked > LOOK_S:
-                self._look()
+        if self._connected() and not self._lost and time.monotonic() - self._looked > LOOK_S:
+            self._look()
+        if self._connected() and not self._lost:
             return
         if self._renewals == RENEWALS:
             raise ClusterError(f"the scheduler was lost {RENEWALS + 1} times; run again to go on from what was made")
         self._renewals += 1
         self._waiting[:0] = [call for task in self._tasks.values() for call in task.calls]
         self._tasks.clear()
+        self._prepared = False
+        self._scheduler = ""
         self._cluster.renew()
         self._prepare()
 
@@ -278,13 +290,10 @@ class Dask:
                 fine.append(task)
             elif task.future.status == "error":
                 self._fail(task, task.future.exception())
-            elif self._connected():
-                self._again(task)
-        try:
-            answers = self._cluster.client.gather([task.future for task in fine])
-        except (CancelledError, OSError):
-            # The connection broke while the results came; the next look at it makes these calls again.
-            return
+            else:
+                # Not by us: the connection broke, if only for a moment.
+                self._lost = True
+        answers = self._cluster.client.gather([task.future for task in fine])
         for task, answer in zip(fine, answers, strict=True):
             del self._tasks[task.number]
             lately = answer.seconds / len(task.calls)
@@ -325,10 +334,11 @@ class Dask:
     def _leave(self) -> None:
         """End what goes on for this run in workers that stay, and let go of the scheduler."""
         client = self._cluster.client
-        if self._payload:
-            client.unsubscribe_topic("all")
-            client.unsubscribe_topic(TOPIC)
-        if self._cluster.owned or not self._payload:
+        if not self._prepared:
+            return
+        for topic in ("all", TOPIC):
+            client.unsubscribe_topic(topic)
+        if self._cluster.owned:
             return
         client.cancel([task.future for task in self._tasks.values()], force=True)
         limit = time.monotonic() + GRACE_S

@@ -1,0 +1,341 @@
+"""Runs on a Dask cluster, and what becomes of them when a part of it ends."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+from farm import farm
+
+from tilepipe.bind import open_pipeline
+from tilepipe.errors import ClusterError, RunFailed
+from tilepipe.executors.dask import Dask
+from tilepipe.executors.inline import Inline
+from tilepipe.recipe import make_recipe
+from tilepipe.run import run
+from tilepipe.selection import cut_for, make_plan, select
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::ResourceWarning")]
+
+RECIPE = {
+    "process": "mine.py",
+    "parameters": {"seconds": 0.02},
+    "pyramid": {"grid": "WebMercatorQuad", "tile_size": 64, "metatile": 2},
+    "zooms": [0, 5],
+    "overviews": {"below": 5, "resampling": "average"},
+    "output": {"path": "out", "dtype": "uint8", "nodata": 0, "metatile": 1},
+}
+
+PROCESS = """
+import os, time
+import numpy as np
+from tilepipe import Grid, Tile
+
+def execute(tile: Tile, grid: Grid, seconds: float = 0.0, log: str = "", hungry: list | None = None):
+    if log:
+        with open(log, "a") as lines:
+            lines.write(f"{tile}\\n")
+    time.sleep(seconds)
+    if hungry and list(tile) == hungry:
+        kept = [np.ones(1 << 24, dtype="uint8") for _ in range(256)]
+    if (tile.row + tile.col) % 5 == 4:
+        return None
+    return np.random.default_rng(tile.row * 100 + tile.col).integers(1, 255, grid.shape, dtype="uint8")
+"""
+
+TILES = 256
+"""Calls of the process at the finest zoom of the recipe."""
+
+
+class Project:
+    """A folder with a recipe, run here or by a command of its own."""
+
+    def __init__(self, folder, **parameters):
+        self.folder = folder
+        (folder / "mine.py").write_text(textwrap.dedent(PROCESS))
+        self.log = folder / "calls.log"
+        self.document = {**RECIPE, "parameters": {**RECIPE["parameters"], "log": str(self.log), **parameters}}
+
+    def outcomes(self, executor, *, stop=True, path="out", **changes):
+        document = {**self.document, **changes, "output": {**self.document["output"], "path": path}}
+        pipeline = open_pipeline(make_recipe(document, folder=str(self.folder)))
+        selection = select(pipeline)
+        plan = cut_for(make_plan(pipeline, selection, slots=executor.workers), executor.workers)
+        return run(pipeline, plan, selection=selection, executor=executor, stop=stop, retries=0)
+
+    def reference(self):
+        """The tiles of a run in sequence."""
+        quick = {**self.document["parameters"], "seconds": 0.0, "log": "", "hungry": None}
+        for _ in self.outcomes(Inline(), path="reference", parameters=quick):
+            pass
+        return self.tiles("reference")
+
+    def command(self, *options):
+        (self.folder / "recipe.yaml").write_text(json.dumps(self.document))
+        return subprocess.Popen(
+            [sys.executable, "-m", "tilepipe", "execute", "recipe.yaml", *map(str, options)],
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def tiles(self, path="out"):
+        root = self.folder / path
+        return {str(file.relative_to(root)): file.read_bytes() for file in root.glob("[0-9]*/*/*.tif")}
+
+    def calls(self):
+        return len(self.log.read_text().splitlines()) if self.log.exists() else 0
+
+    def await_calls(self, count):
+        limit = time.monotonic() + 60
+        while self.calls() < count:
+            assert time.monotonic() < limit, f"{self.calls()} calls"
+            time.sleep(0.02)
+
+
+@pytest.fixture
+def project(tmp_path):
+    return Project(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """A cluster for tests that kill nothing."""
+    with farm(tmp_path_factory.mktemp("farm")) as there:
+        yield there
+
+
+@pytest.fixture
+def own(tmp_path_factory):
+    """A cluster for a test that kills parts of it."""
+    with farm(tmp_path_factory.mktemp("farm")) as there:
+        yield there
+
+
+def ended(process):
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def test_the_bytes_are_those_of_a_run_in_sequence(project, shared):
+    reference = project.reference()
+
+    for _ in project.outcomes(Dask(cluster=shared.address)):
+        pass
+
+    assert project.tiles() == reference
+    assert project.calls() == TILES
+
+
+def test_the_bytes_are_those_of_a_run_in_sequence_on_this_machine(project):
+    reference = project.reference()
+
+    code, out, err = ended(project.command("-e", "dask", "-w", 2))
+
+    assert code == 0, err
+    assert project.tiles() == reference
+    assert "0 failed" in out
+
+
+def test_a_process_travels_to_workers_that_do_not_have_its_file(project, shared):
+    outcomes = project.outcomes(Dask(cluster=shared.address))
+    (project.folder / "mine.py").unlink()
+
+    for _ in outcomes:
+        pass
+
+    assert project.calls() == TILES
+
+
+def test_two_runs_share_a_scheduler(project, shared, tmp_path_factory):
+    other = Project(tmp_path_factory.mktemp("other"))
+    reference = project.reference()
+
+    runs = [each.command("--scheduler", shared.address) for each in (project, other)]
+
+    assert [ended(process)[0] for process in runs] == [0, 0]
+    assert project.tiles() == other.tiles() == reference
+
+
+def test_never_more_is_with_the_scheduler_than_it_can_give_away_soon(project, shared):
+    held = []
+    with shared.client() as client:
+        for _ in project.outcomes(Dask(cluster=shared.address)):
+            held.append(client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)))
+
+    assert len(held) > 8
+    assert max(held) <= 4
+
+
+def test_nothing_of_a_run_stays_on_the_workers(project, shared):
+    for _ in project.outcomes(Dask(cluster=shared.address)):
+        pass
+
+    with shared.client() as client:
+        plugins = client.run(lambda dask_worker: [name for name in dask_worker.plugins if "tilepipe" in name])
+        held = client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks))
+    assert list(plugins.values()) == [[], []]
+    assert held == 0
+
+
+def test_a_killed_worker_costs_what_it_ran(project, own):
+    reference = project.reference()
+    process = project.command("--scheduler", own.address)
+    project.await_calls(40)
+
+    own.kill_computing(own.workers[0])
+
+    code, out, err = ended(process)
+    assert code == 0, err
+    assert project.tiles() == reference
+    assert project.calls() <= TILES + 2 * 16
+
+
+def test_all_workers_killed_at_once_cost_what_they_ran(project, own):
+    reference = project.reference()
+    process = project.command("--scheduler", own.address)
+    project.await_calls(40)
+
+    for worker in own.workers:
+        own.kill_computing(worker)
+
+    code, out, err = ended(process)
+    assert code == 0, err
+    assert project.tiles() == reference
+    assert project.calls() <= TILES + 4 * 16
+
+
+def test_workers_may_leave_and_come_during_a_run(project, own):
+    reference = project.reference()
+    process = project.command("--scheduler", own.address)
+    project.await_calls(30)
+    own.add_worker()
+    project.await_calls(80)
+    own.workers[0].send_signal(signal.SIGINT)
+    own.kill_worker(own.workers[1])
+
+    code, out, err = ended(process)
+    assert code == 0, err
+    assert project.tiles() == reference
+
+
+def test_a_killed_scheduler_costs_what_was_under_way(project, own):
+    reference = project.reference()
+    process = project.command("--scheduler", own.address)
+    project.await_calls(40)
+    own.kill_scheduler()
+    for worker in list(own.workers):
+        own.kill_worker(worker)
+    own.add_scheduler()
+    own.add_worker()
+    own.add_worker()
+
+    code, out, err = ended(process)
+    assert code == 0, err
+    assert project.tiles() == reference
+    assert project.calls() <= TILES + 4 * 16
+
+
+def test_a_killed_client_costs_what_was_under_way(project, own):
+    reference = project.reference()
+    process = project.command("--scheduler", own.address)
+    project.await_calls(60)
+    process.kill()
+    process.communicate()
+    time.sleep(1)
+    before = project.calls()
+
+    code, out, err = ended(project.command("--scheduler", own.address))
+
+    assert code == 0, err
+    assert project.tiles() == reference
+    assert before < TILES
+    assert project.calls() <= TILES + 4 * 16
+
+
+def test_an_interrupt_ends_what_runs_on_workers_that_stay(tmp_path, own):
+    project = Project(tmp_path, seconds=1.0)
+    process = project.command("--scheduler", own.address)
+    project.await_calls(2)
+    begun = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    code, out, err = ended(process)
+
+    assert code == 130, err
+    assert time.monotonic() - begun < 8
+    calls = project.calls()
+    time.sleep(2)
+    assert project.calls() == calls
+
+
+def test_a_call_that_does_not_end_is_ended_with_its_worker(tmp_path, own):
+    project = Project(tmp_path, seconds=600.0)
+    pids = {pid for worker in own.workers for pid in own.computing(worker)}
+    process = project.command("--scheduler", own.address)
+    project.await_calls(2)
+    begun = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    code, out, err = ended(process)
+
+    assert code == 130, err
+    assert time.monotonic() - begun < 15
+    own.await_workers(2)
+    assert pids.isdisjoint(pid for worker in own.workers for pid in own.computing(worker))
+
+
+def test_the_tile_that_takes_workers_down_is_named_and_set_apart(tmp_path, tmp_path_factory):
+    project = Project(tmp_path, seconds=0.0, hungry=[5, 7, 9])
+    reference = project.reference()
+    with farm(tmp_path_factory.mktemp("farm"), memory="600MB") as there:
+        with pytest.raises(RunFailed) as failed:
+            for _ in project.outcomes(Dask(cluster=there.address), stop=False):
+                pass
+
+    message = str(failed.value)
+    assert "1 tile failed" in message
+    assert "tile 5/7/9" in message
+    projected, peak, limit = (int(word.replace(",", "")) for word in figures(message))
+    assert limit == 600
+    assert 300 < peak < 800
+    assert 200 < projected < 600
+    missing = {file for up in range(6) for file in files_of(5 - up, 7 >> up, 9 >> up)}
+    found = project.tiles()
+    assert reference.keys() - found.keys() <= missing
+    assert all(found[file] == reference[file] for file in found if file not in missing)
+
+
+def files_of(zoom, row, col):
+    """The files that a process tile of 2 x 2 tiles goes to."""
+    return {f"{zoom}/{2 * row + down}/{2 * col + right}.tif" for down in (0, 1) for right in (0, 1)}
+
+
+def figures(message):
+    return re.search(r"projected ([\d,]+) MB, peak seen ([\d,]+) MB, limit of the worker ([\d,]+) MB", message).groups()
+
+
+def test_workers_of_another_version_are_refused_before_the_first_tile(project, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other")
+    (other / "tilepipe-9.9.dist-info").mkdir()
+    (other / "tilepipe-9.9.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: tilepipe\nVersion: 9.9\n")
+    with farm(tmp_path_factory.mktemp("farm"), workers=1, path=[other]) as there:
+        with pytest.raises(ClusterError, match=r"has tilepipe 9\.9 \(here .*\); install the same on all workers"):
+            for _ in project.outcomes(Dask(cluster=there.address)):
+                pass
+
+    assert project.calls() == 0
+
+
+def test_workers_without_tilepipe_are_refused_before_the_first_tile(project, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other")
+    (other / "tilepipe.py").write_text("raise ImportError('No module named tilepipe')\n")
+    with farm(tmp_path_factory.mktemp("farm"), workers=1, path=[other]) as there:
+        with pytest.raises(ClusterError, match="cannot run tilepipe: .*; install it on all workers"):
+            for _ in project.outcomes(Dask(cluster=there.address)):
+                pass
+
+    assert project.calls() == 0
