@@ -9,8 +9,8 @@ import textwrap
 import time
 
 import pytest
-from farm import farm
 
+from farm import farm
 from tilepipe.bind import open_pipeline
 from tilepipe.errors import ClusterError, RunFailed
 from tilepipe.executors.dask import Dask
@@ -117,9 +117,15 @@ def own(tmp_path_factory):
         yield there
 
 
-def ended(process):
+def tasks(dask_scheduler):
+    return len(dask_scheduler.tasks)
+
+
+def ended(process, *, code=0):
+    """What a command said, once it has ended as it should."""
     out, err = process.communicate(timeout=120)
-    return process.returncode, out, err
+    assert process.returncode == code, err
+    return out
 
 
 def test_the_bytes_are_those_of_a_run_in_sequence(project, shared):
@@ -135,9 +141,7 @@ def test_the_bytes_are_those_of_a_run_in_sequence(project, shared):
 def test_the_bytes_are_those_of_a_run_in_sequence_on_this_machine(project):
     reference = project.reference()
 
-    code, out, err = ended(project.command("-e", "dask", "-w", 2))
-
-    assert code == 0, err
+    out = ended(project.command("-e", "dask", "-w", 2))
     assert project.tiles() == reference
     assert "0 failed" in out
 
@@ -158,15 +162,14 @@ def test_two_runs_share_a_scheduler(project, shared, tmp_path_factory):
 
     runs = [each.command("--scheduler", shared.address) for each in (project, other)]
 
-    assert [ended(process)[0] for process in runs] == [0, 0]
+    for process in runs:
+        ended(process)
     assert project.tiles() == other.tiles() == reference
 
 
 def test_never_more_is_with_the_scheduler_than_it_can_give_away_soon(project, shared):
-    held = []
     with shared.client() as client:
-        for _ in project.outcomes(Dask(cluster=shared.address)):
-            held.append(client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)))
+        held = [client.run_on_scheduler(tasks) for _ in project.outcomes(Dask(cluster=shared.address))]
 
     assert len(held) > 8
     assert max(held) <= 4
@@ -178,7 +181,7 @@ def test_nothing_of_a_run_stays_on_the_workers(project, shared):
 
     with shared.client() as client:
         plugins = client.run(lambda dask_worker: [name for name in dask_worker.plugins if "tilepipe" in name])
-        held = client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks))
+        held = client.run_on_scheduler(tasks)
     assert list(plugins.values()) == [[], []]
     assert held == 0
 
@@ -190,8 +193,7 @@ def test_a_killed_worker_costs_what_it_ran(project, own):
 
     own.kill_computing(own.workers[0])
 
-    code, out, err = ended(process)
-    assert code == 0, err
+    ended(process)
     assert project.tiles() == reference
     assert project.calls() <= TILES + 2 * 16
 
@@ -204,8 +206,7 @@ def test_all_workers_killed_at_once_cost_what_they_ran(project, own):
     for worker in own.workers:
         own.kill_computing(worker)
 
-    code, out, err = ended(process)
-    assert code == 0, err
+    ended(process)
     assert project.tiles() == reference
     assert project.calls() <= TILES + 4 * 16
 
@@ -219,8 +220,7 @@ def test_workers_may_leave_and_come_during_a_run(project, own):
     own.workers[0].send_signal(signal.SIGINT)
     own.kill_worker(own.workers[1])
 
-    code, out, err = ended(process)
-    assert code == 0, err
+    ended(process)
     assert project.tiles() == reference
 
 
@@ -235,8 +235,7 @@ def test_a_killed_scheduler_costs_what_was_under_way(project, own):
     own.add_worker()
     own.add_worker()
 
-    code, out, err = ended(process)
-    assert code == 0, err
+    ended(process)
     assert project.tiles() == reference
     assert project.calls() <= TILES + 4 * 16
 
@@ -250,9 +249,7 @@ def test_a_killed_client_costs_what_was_under_way(project, own):
     time.sleep(1)
     before = project.calls()
 
-    code, out, err = ended(project.command("--scheduler", own.address))
-
-    assert code == 0, err
+    ended(project.command("--scheduler", own.address))
     assert project.tiles() == reference
     assert before < TILES
     assert project.calls() <= TILES + 4 * 16
@@ -264,9 +261,7 @@ def test_an_interrupt_ends_what_runs_on_workers_that_stay(tmp_path, own):
     project.await_calls(2)
     begun = time.monotonic()
     process.send_signal(signal.SIGINT)
-    code, out, err = ended(process)
-
-    assert code == 130, err
+    ended(process, code=130)
     assert time.monotonic() - begun < 8
     calls = project.calls()
     time.sleep(2)
@@ -280,9 +275,7 @@ def test_a_call_that_does_not_end_is_ended_with_its_worker(tmp_path, own):
     project.await_calls(2)
     begun = time.monotonic()
     process.send_signal(signal.SIGINT)
-    code, out, err = ended(process)
-
-    assert code == 130, err
+    ended(process, code=130)
     assert time.monotonic() - begun < 15
     own.await_workers(2)
     assert pids.isdisjoint(pid for worker in own.workers for pid in own.computing(worker))
@@ -291,10 +284,9 @@ def test_a_call_that_does_not_end_is_ended_with_its_worker(tmp_path, own):
 def test_the_tile_that_takes_workers_down_is_named_and_set_apart(tmp_path, tmp_path_factory):
     project = Project(tmp_path, seconds=0.0, hungry=[5, 7, 9])
     reference = project.reference()
-    with farm(tmp_path_factory.mktemp("farm"), memory="600MB") as there:
-        with pytest.raises(RunFailed) as failed:
-            for _ in project.outcomes(Dask(cluster=there.address), stop=False):
-                pass
+    with farm(tmp_path_factory.mktemp("farm"), memory="600MB") as there, pytest.raises(RunFailed) as failed:
+        for _ in project.outcomes(Dask(cluster=there.address), stop=False):
+            pass
 
     message = str(failed.value)
     assert "1 tile failed" in message
@@ -322,10 +314,12 @@ def test_workers_of_another_version_are_refused_before_the_first_tile(project, t
     other = tmp_path_factory.mktemp("other")
     (other / "tilepipe-9.9.dist-info").mkdir()
     (other / "tilepipe-9.9.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: tilepipe\nVersion: 9.9\n")
-    with farm(tmp_path_factory.mktemp("farm"), workers=1, path=[other]) as there:
-        with pytest.raises(ClusterError, match=r"has tilepipe 9\.9 \(here .*\); install the same on all workers"):
-            for _ in project.outcomes(Dask(cluster=there.address)):
-                pass
+    with (
+        farm(tmp_path_factory.mktemp("farm"), workers=1, path=[other]) as there,
+        pytest.raises(ClusterError, match=r"has tilepipe 9\.9 \(here"),
+    ):
+        for _ in project.outcomes(Dask(cluster=there.address)):
+            pass
 
     assert project.calls() == 0
 
@@ -333,9 +327,23 @@ def test_workers_of_another_version_are_refused_before_the_first_tile(project, t
 def test_workers_without_tilepipe_are_refused_before_the_first_tile(project, tmp_path_factory):
     other = tmp_path_factory.mktemp("other")
     (other / "tilepipe.py").write_text("raise ImportError('No module named tilepipe')\n")
-    with farm(tmp_path_factory.mktemp("farm"), workers=1, path=[other]) as there:
-        with pytest.raises(ClusterError, match="cannot run tilepipe: .*; install it on all workers"):
-            for _ in project.outcomes(Dask(cluster=there.address)):
-                pass
+    with (
+        farm(tmp_path_factory.mktemp("farm"), workers=1, path=[other]) as there,
+        pytest.raises(ClusterError, match="install it on all workers"),
+    ):
+        for _ in project.outcomes(Dask(cluster=there.address)):
+            pass
+
+    assert project.calls() == 0
+
+
+def refuses(project, tmp_path_factory, path, message):
+    """A run on a worker that imports from *path* first ends with *message* before the first tile."""
+    with (
+        farm(tmp_path_factory.mktemp("farm"), workers=1, path=[path]) as there,
+        pytest.raises(ClusterError, match=message),
+    ):
+        for _ in project.outcomes(Dask(cluster=there.address)):
+            pass
 
     assert project.calls() == 0
