@@ -10,16 +10,28 @@ import time
 import pytest
 
 from contracts.calls import count_up, end_worker, multiply, nap, pid_of, refuse
+from farm import farm
 from tilepipe.errors import WorkerLost
+from tilepipe.executors.dask import Dask
 from tilepipe.executors.inline import Inline
 from tilepipe.executors.pool import Processes, Threads
 
 EXECUTORS = {"sequential": Inline, "threads": Threads, "processes": Processes}
 
 
-@pytest.fixture(params=sorted(EXECUTORS))
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    with farm(tmp_path_factory.mktemp("farm")) as cluster:
+        yield cluster
+
+
+@pytest.fixture(params=[*sorted(EXECUTORS), pytest.param("dask", marks=pytest.mark.slow)])
 def executor(request):
-    with EXECUTORS[request.param](2) as executor:
+    if request.param == "dask":
+        made = Dask(cluster=request.getfixturevalue("cluster").address)
+    else:
+        made = EXECUTORS[request.param](2)
+    with made as executor:
         yield executor
 
 
@@ -68,8 +80,25 @@ def test_the_shared_value_lives_on_in_its_worker(executor):
     assert max(counts) >= 6
 
 
-def test_there_is_at_least_one_slot(executor):
-    assert executor.slots >= 1
+def test_there_are_at_least_as_many_slots_as_workers(executor):
+    assert 1 <= executor.workers <= executor.slots
+
+
+def test_any_number_of_calls_may_wait(executor):
+    executor.share(1, calls=500)
+
+    assert sorted(all_of(executor, [executor.submit(multiply, item) for item in range(500)])) == list(range(500))
+
+
+def test_leaving_does_not_wait_for_calls_that_wait(executor):
+    started = time.monotonic()
+    executor.share(None, calls=4)
+    if executor.slots > 1:
+        for _ in range(20):
+            executor.submit(nap, 1)
+    executor.__exit__(None, None, None)
+
+    assert time.monotonic() - started < 6
 
 
 def test_work_is_spread_over_the_processes(processes):
