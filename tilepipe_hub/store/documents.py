@@ -18,13 +18,13 @@ __all__ = [
     "INDEXES",
     "SILENT",
     "SORT",
-    "addition",
-    "beat",
-    "claim",
+    "adding",
+    "beating",
+    "claiming",
     "index_of",
     "job_of",
     "matches",
-    "move",
+    "moving",
     "seconds",
 ]
 
@@ -73,7 +73,7 @@ def job_of(document: Mapping[str, Any]) -> Job:
     )
 
 
-def addition(job: Job) -> list[Document]:
+def adding(job: Job) -> list[Document]:
     """The change that makes a new job of nothing, and leaves one that is there as it is."""
     values = {
         "_id": job.id,
@@ -95,7 +95,7 @@ def addition(job: Job) -> list[Document]:
     return [{"$replaceWith": {"$cond": [{"$eq": [{"$type": "$status"}, "missing"]}, new, "$$ROOT"]}}]
 
 
-def claim(worker: str, *, lease_s: float, nonce: str) -> list[Document]:
+def claiming(worker: str, *, lease_s: float, nonce: str) -> list[Document]:
     """The change that `job.claimed` describes."""
     taken = {"$cond": [{"$eq": ["$status", "running"]}, 1, 0]}
     return [
@@ -114,7 +114,7 @@ def claim(worker: str, *, lease_s: float, nonce: str) -> list[Document]:
     ]
 
 
-def beat(*, lease_s: float, progress: Progress | None, message: str | None) -> list[Document]:
+def beating(*, lease_s: float, progress: Progress | None, message: str | None) -> list[Document]:
     """The change that `job.beaten` describes."""
     changes: Document = {"until": _later(lease_s)}
     if message is not None:
@@ -125,7 +125,7 @@ def beat(*, lease_s: float, progress: Progress | None, message: str | None) -> l
     return [{"$set": changes}]
 
 
-def move(to: Status, end: End | None, *, keep_s: float | None) -> list[Document]:
+def moving(to: Status, end: End | None, *, keep_s: float | None) -> list[Document]:
     """The change that `job.moved` describes, and when the job is to be forgotten."""
     changes: Document = {
         "status": to,

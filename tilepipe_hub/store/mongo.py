@@ -15,8 +15,20 @@ from pymongo.errors import ConnectionFailure, DuplicateKeyError, PyMongoError, W
 
 from tilepipe_hub.errors import NoSuchJob, StoreError
 from tilepipe_hub.job import ENDED, MOVES, STATUSES, End, Job, Progress, Status, clean, moved
-from tilepipe_hub.store import documents
-from tilepipe_hub.store.documents import BRIEF, INDEXES, SILENT, SORT, job_of, seconds
+from tilepipe_hub.store.documents import (
+    BRIEF,
+    INDEXES,
+    SILENT,
+    SORT,
+    adding,
+    beating,
+    claiming,
+    index_of,
+    job_of,
+    matches,
+    moving,
+    seconds,
+)
 from tilepipe_hub.store.patience import patiently
 from tilepipe_hub.store.protocol import LINE_CHARS, Cursor, Line, Page, Query, Signal
 
@@ -96,7 +108,7 @@ class MongoStore:
         def call(_failed: int) -> Job | None:
             try:
                 kept: dict[str, Any] | None = self._jobs.find_one_and_update(
-                    own[0], documents.addition(job), upsert=True, return_document=ReturnDocument.AFTER
+                    own[0], adding(job), upsert=True, return_document=ReturnDocument.AFTER
                 )
             except DuplicateKeyError:
                 kept = self._jobs.find_one({"$or": own})
@@ -116,7 +128,7 @@ class MongoStore:
     def find(self, query: Query) -> Page:
         if query.types and "process" not in query.types:
             return Page((), None)
-        where, index = documents.matches(query), documents.index_of(query)
+        where, index = matches(query), index_of(query)
         rows = query.limit + 1
         found = self._call(lambda _: list(self._jobs.find(where, BRIEF, sort=SORT, limit=rows, hint=index)))
         shown = tuple(job_of(document) for document in found[: query.limit])
@@ -129,7 +141,7 @@ class MongoStore:
         free = number is not None or to == "dismissed"
         sources = [status for status in expect if to in MOVES[status] and (free or status != "running")]
         where = {"_id": job_id, "status": {"$in": sources}} | ({} if number is None else {"number": number})
-        change = documents.move(to, end, keep_s=self._keep_s)
+        change = moving(to, end, keep_s=self._keep_s)
 
         def call(failed: int) -> Job | None:
             after = self._jobs.find_one_and_update(where, change, return_document=ReturnDocument.AFTER)
@@ -153,7 +165,7 @@ class MongoStore:
 
     def claim(self, worker: str, *, lease_s: float) -> Job | None:
         nonce = uuid4().hex
-        change = documents.claim(worker, lease_s=lease_s, nonce=nonce)
+        change = claiming(worker, lease_s=lease_s, nonce=nonce)
 
         def take(where: Mapping[str, Any], sort: list[tuple[str, int]]) -> dict[str, Any] | None:
             return self._jobs.find_one_and_update(where, change, sort=sort, return_document=ReturnDocument.AFTER)
@@ -191,7 +203,7 @@ class MongoStore:
         message: str | None = None,
     ) -> Signal:
         where = {"_id": job_id, "status": "running", "number": number}
-        change = documents.beat(lease_s=lease_s, progress=progress, message=message)
+        change = beating(lease_s=lease_s, progress=progress, message=message)
         if self._call(lambda _: self._beats.update_one(where, change)).matched_count:
             return "continue"
         found = self._call(lambda _: self._jobs.find_one({"_id": job_id}, {"status": True, "number": True}))

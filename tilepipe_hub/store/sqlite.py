@@ -183,10 +183,13 @@ class SqliteStore:
             return tuple(Line(*row.values()) for row in db.execute(statement, (job_id, after, limit)))
 
     def counts(self, owner: str | None = None) -> Mapping[Status, int]:
-        statement = "SELECT status, count(*) AS it FROM jobs WHERE owner = ifnull(?, owner) GROUP BY status"
+        everyone = "SELECT count(*) AS it FROM jobs WHERE status = :status"
+        statement = everyone if owner is None else f"{everyone} AND owner = :owner"
         with self._reads() as db:
-            found = {row["status"]: row["it"] for row in db.execute(statement, (owner,))}
-        return {status: found.get(status, 0) for status in STATUSES}
+            return {
+                status: db.execute(statement, {"status": status, "owner": owner}).fetchone()["it"]
+                for status in STATUSES
+            }
 
     def remove(self, job_id: str) -> bool:
         with self._writes() as db:
