@@ -8,6 +8,7 @@ import pickle
 import time
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from queue import Empty, SimpleQueue
@@ -136,8 +137,10 @@ class Dask:
 
     def __exit__(self, *exc: object) -> None:
         try:
-            if self._connected():
-                self._leave()
+            # Where the connection breaks meanwhile, there is nothing left to end.
+            with suppress(CancelledError, OSError):
+                if self._connected():
+                    self._leave()
         finally:
             self._tasks.clear()
             self._waiting.clear()
@@ -171,6 +174,9 @@ class Dask:
         """Make the cluster ready for the run, also one that takes the place of another."""
         client = self._cluster.client
         for worker, theirs in client.run(versions, on_error="return").items():
+            if isinstance(theirs, OSError):
+                # It went while it was asked.
+                continue
             if isinstance(theirs, BaseException):
                 raise ClusterError(f"worker {worker} cannot run tilepipe: {theirs}; install it on all workers")
             unlike = differences(versions(), theirs)
@@ -352,4 +358,5 @@ class Dask:
 
     def _busy(self) -> list[str]:
         """Workers in which calls of this run go on."""
-        return [worker for worker, calls in self._cluster.client.run(running, self._run).items() if calls]
+        found = self._cluster.client.run(running, self._run, on_error="ignore")
+        return [worker for worker, calls in found.items() if calls]

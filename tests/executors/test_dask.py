@@ -1,0 +1,136 @@
+"""How calls travel through a Dask scheduler."""
+
+import time
+
+import pytest
+
+from contracts.calls import end_worker, multiply, nap, refuse
+from farm import farm
+from tilepipe.errors import RecipeError, WorkerLost
+from tilepipe.executors.dask import MOST_TOGETHER, Dask
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    with farm(tmp_path_factory.mktemp("farm")) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def executor(cluster):
+    with Dask(cluster=cluster.address) as executor:
+        yield executor
+
+
+def outcomes(executor, futures):
+    """What became of each call: its result, or the error it raised."""
+    pending = set(futures)
+    while pending:
+        pending -= executor.wait(pending)
+    return [future.exception() or future.result() for future in futures]
+
+
+def started(client):
+    """How many tasks of ours the scheduler has been given, and how many it holds."""
+
+    def count(dask_scheduler):
+        groups = dask_scheduler.task_prefixes.values()
+        given = sum(prefix.state_counts["memory"] for prefix in groups if prefix.name.startswith("tilepipe"))
+        return given, len(dask_scheduler.tasks)
+
+    return client.run_on_scheduler(count)
+
+
+def warm(executor):
+    """An executor that has seen how short the calls are."""
+    executor.share(1, calls=1000)
+    outcomes(executor, [executor.submit(multiply, item) for item in range(50)])
+
+
+def test_short_calls_travel_together(executor, cluster):
+    warm(executor)
+    with cluster.client() as client:
+        before, _ = started(client)
+        assert outcomes(executor, [executor.submit(multiply, item) for item in range(3000)]) == list(range(3000))
+        after, _ = started(client)
+
+    assert after - before <= 3000 / MOST_TOGETHER * 1.5 + 4
+
+
+def test_long_calls_travel_alone(executor, cluster):
+    executor.share(None, calls=20)
+    with cluster.client() as client:
+        before, _ = started(client)
+        outcomes(executor, [executor.submit(nap, 0.1) for _ in range(12)])
+        after, _ = started(client)
+
+    assert after - before == 12
+    assert executor.slots == 2 * executor.workers
+
+
+def test_of_calls_that_travel_together_only_the_one_that_raises_fails(executor):
+    warm(executor)
+
+    futures = [executor.submit(multiply, item) for item in range(100)]
+    futures[17:18] = [executor.submit(refuse, "nonsense")]
+
+    found = outcomes(executor, futures)
+    assert isinstance(found.pop(17), KeyError)
+    assert found == [item for item in range(100) if item != 17]
+
+
+def test_of_calls_that_travel_together_only_the_one_that_ends_its_worker_is_lost(executor):
+    warm(executor)
+
+    futures = [executor.submit(multiply, item) for item in range(100)]
+    futures[17:18] = [executor.submit(end_worker, None)]
+
+    found = outcomes(executor, futures)
+    lost = found.pop(17)
+    assert isinstance(lost, WorkerLost)
+    assert lost.limit_bytes == 1 << 30
+    assert 10_000_000 < lost.peak_bytes < 1 << 30
+    assert found == [item for item in range(100) if item != 17]
+
+
+def test_a_call_that_waits_where_another_ends_the_worker_is_not_lost(executor):
+    executor.share(3, calls=20)
+
+    found = outcomes(executor, [executor.submit(end_worker, None), *(executor.submit(multiply, n) for n in range(9))])
+
+    assert isinstance(found[0], WorkerLost)
+    assert found[1:] == list(range(0, 27, 3))
+
+
+def test_the_most_urgent_calls_start_first(executor):
+    executor.share(0, calls=40)
+    ended = []
+    futures = {executor.submit(nap, 0.05, priority=number % 2): number % 2 for number in range(40)}
+    pending = set(futures)
+    while pending:
+        done = executor.wait(pending)
+        pending -= done
+        ended += [futures[future] for future in done]
+
+    assert sum(ended[:20]) >= 17
+
+
+def test_waiting_ends_when_the_time_is_over(executor):
+    executor.share(None, calls=1)
+    future = executor.submit(nap, 5)
+    begun = time.monotonic()
+
+    assert executor.wait({future}, timeout_s=0.3) == set()
+    assert 0.2 < time.monotonic() - begun < 3
+
+
+def test_what_a_worker_may_take_is_known(executor):
+    assert executor.worker_limit == 1 << 30
+    assert executor.workers == 2
+
+
+def test_the_workers_of_a_scheduler_cannot_be_counted_by_us(cluster):
+    with pytest.raises(RecipeError, match="leave the workers out"):
+        Dask(3, cluster=cluster.address)
