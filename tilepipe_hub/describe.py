@@ -13,7 +13,7 @@ from tilepipe_hub.outputs import TILE_OUTPUTS
 from tilepipe_hub.schema import Schema, narrowed
 from tilepipe_hub.signature import Argument, Signature
 
-__all__ = ["RECIPE_KEYS", "argument_ids", "defaults", "describe", "summary"]
+__all__ = ["argument_ids", "defaults", "describe", "summary"]
 
 CONTROL = ("sync-execute", "async-execute", "dismiss")
 TRANSMISSION = ("value", "reference")

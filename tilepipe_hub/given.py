@@ -1,7 +1,6 @@
 """One value of an execute request: in which of the forms it was given, and whether it is what an input takes."""
 
 import base64
-import binascii
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -187,6 +186,6 @@ def _binary_mistakes(value: Value, forms: list[dict[str, Any]]) -> Iterator[Prob
         return
     try:
         base64.b64decode(text, validate=True)
-    except binascii.Error:
+    except ValueError:
         message = "is text that is no base64; give data in base64, or as a link {href: ..., type: ...}"
         yield Problem(value.pointer, message)

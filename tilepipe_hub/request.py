@@ -6,8 +6,9 @@ from typing import Any
 
 from tilepipe.errors import nearest
 from tilepipe.recipe.checks import problems as recipe_problems
+from tilepipe.recipe.values import shown
 from tilepipe_hub.catalog import Catalog, Entry
-from tilepipe_hub.describe import RECIPE_KEYS, argument_ids, describe
+from tilepipe_hub.describe import argument_ids, describe
 from tilepipe_hub.document import image_ending, make_recipe_document, texts
 from tilepipe_hub.engine import area_of
 from tilepipe_hub.given import Fetched, Value
@@ -97,9 +98,7 @@ def _value_problems(signature: Signature, checked: Checked) -> Iterator[Problem]
 def _whole_recipe_problems(checked: Checked, catalog: Catalog, *, may_deploy: bool) -> Iterator[Problem]:
     value = checked.inputs["recipe"][0]
     recipe = value.value
-    if not may_deploy:
-        for key in recipe.keys() - set(RECIPE_KEYS):
-            yield Problem(pointed(value.pointer, key), f"cannot be said in a request; {nearest(key, RECIPE_KEYS)}")
+    yield from _format_problems(recipe.get("inputs") or {}, pointed(value.pointer, "inputs"))
     name, pointer = recipe["process"], pointed(value.pointer, "process")
     known = {entry.id: entry for entry in catalog.entries() if entry.kind == "tiles"}
     if name in known:
@@ -109,6 +108,14 @@ def _whole_recipe_problems(checked: Checked, catalog: Catalog, *, may_deploy: bo
     elif not may_deploy:
         kind = "a path" if "/" in name or "\\" in name or name.endswith(".py") else "no process of this service"
         yield Problem(pointer, f"is {kind}; give the id of a process: {nearest(name, known)}")
+
+
+def _format_problems(value: Any, pointer: str) -> Iterator[Problem]:
+    """Formats of inputs that are no names, at any zoom; the recipe's checks look them up as they are."""
+    for key, item in value.items() if isinstance(value, dict) else ():
+        if key == "format" and not isinstance(item, str | dict):
+            yield Problem(pointed(pointer, key), f"is {shown(item)}; it takes the name of an input format")
+        yield from _format_problems(item, pointed(pointer, key))
 
 
 def _argument_problems(entry: Entry, value: Value) -> Iterator[Problem]:
@@ -137,9 +144,12 @@ def _in_recipe_words(found: list[Problem], request: Any) -> list[Problem]:
     raw = request["inputs"]["recipe"]
     if isinstance(raw, dict) and "value" in raw:
         raw, pointer = raw["value"], f"{pointer}/value"
-    if not isinstance(raw, dict):
+    # Pydantic's own words for places start with <, so a key that does has no place there.
+    if not isinstance(raw, dict) or "href" in raw or any(key.startswith("<") for key in raw):
         return found
     output = raw.get("output")
+    if any(_format_problems(raw.get("inputs"), "")):
+        return found
     document = {**raw, "output": {**output, "path": "output"}} if isinstance(output, dict) else raw
     told = [Problem(pointed(pointer, *path), message) for path, message in recipe_problems(document)]
     return list(dict.fromkeys(told)) or found
