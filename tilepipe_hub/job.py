@@ -145,8 +145,10 @@ class Job:
         return self.lease.number if self.lease else 0
 
     def duration_s(self, now: float) -> float | None:
-        """Seconds from start to end, or to now; None if it never started."""
-        return None if self.started is None else (now if self.finished is None else self.finished) - self.started
+        """Seconds from start to end, or to now; None while it waits, and if it never started."""
+        if self.started is None or self.status == "accepted":
+            return None
+        return (now if self.finished is None else self.finished) - self.started
 
 
 def claimable(job: Job, now: float) -> bool:
@@ -174,10 +176,25 @@ def claimed(job: Job, worker: str, *, now: float, lease_s: float) -> Job:
     )
 
 
-def beaten(job: Job, *, now: float, lease_s: float, progress: Progress | None, message: str | None) -> Job:
-    """The job after a sign of life of the worker that holds it; None leaves progress or message as they are."""
-    if job.lease is None:
-        raise MoveRefused(f"job {job.id!r} was never claimed, so no worker can speak for it; claim it first")
+def beaten(
+    job: Job,
+    *,
+    number: int,
+    now: float,
+    lease_s: float,
+    progress: Progress | None = None,
+    message: str | None = None,
+) -> Job:
+    """The job after a sign of life of the worker that holds it; None leaves progress or message as they are.
+
+    Raises:
+        LeaseLost: if another worker holds it by now.
+        MoveRefused: if it does not run.
+    """
+    if job.lease is None or number != job.number:
+        raise LeaseLost(job.id, number=number, held=job.number)
+    if job.status != "running":
+        raise MoveRefused(f"job {job.id!r} is {job.status}; its worker has to stop")
     told = progress is not None or message is not None
     return replace(
         job,
