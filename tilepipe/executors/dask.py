@@ -45,6 +45,9 @@ LOOK_S = 1.0
 GRACE_S = 3.0
 """For calls that run when nobody waits for them any more; then their worker is restarted."""
 
+SETTLE_S = 0.02
+"""For a worker to tell what it has ended and what it begins, before it begins, once another has ended without."""
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -101,6 +104,8 @@ class Dask:
         """Of one call, lately; 0 before the first has ended."""
         self._renewals = 0
         self._lost = False
+        self._careful = False
+        """Whether a worker has ended, so that it matters which call the next one has begun."""
         self._prepared = False
         self._scheduler = ""
         self._number = 0
@@ -251,6 +256,7 @@ class Dask:
             call_each,
             [self._run] * len(bundles),
             [[(call.call, call.item) for call in calls] for calls in bundles],
+            [SETTLE_S if self._careful and len(calls) == 1 else 0.0 for calls in bundles],
             key=[(f"tilepipe-{self._run}", number) for number in numbers],
             priority=priority,
             pure=False,
@@ -316,7 +322,11 @@ class Dask:
         for number in self._witness.ran(gone.worker, held):
             task = self._tasks[number]
             task.future.cancel(force=True)
-            self._fail(task, WorkerLost(reason, peak_bytes=peak, limit_bytes=limit))
+            if self._careful:
+                self._fail(task, WorkerLost(reason, peak_bytes=peak, limit_bytes=limit))
+            else:
+                self._again(task)
+        self._careful = True
         self._witness.forget(gone.worker)
 
     def _fail(self, task: _Task, error: BaseException) -> None:

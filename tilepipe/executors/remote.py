@@ -92,13 +92,20 @@ class Carrier(WorkerPlugin):
                 _tell(worker, Note(self.run, worker.address, -1, taken, _limit(worker)))
 
 
-def call_each(run: str, calls: Sequence[tuple[Callable[[Any, Any], Any], Any]]) -> Answers:
-    """Make some calls with an item each, one after the other; the first exception ends them all."""
+def call_each(run: str, calls: Sequence[tuple[Callable[[Any, Any], Any], Any]], settle_s: float) -> Answers:
+    """Make some calls with an item each, one after the other; the first exception ends them all.
+
+    Args:
+        run: whose shared value they get.
+        calls: functions and items.
+        settle_s: time for what this worker tells to be heard before the first call.
+    """
     worker = get_worker()
     key = cast("tuple[str, int]", worker.get_current_task())
     held = _HELD[run]
     value = held.open()
     _tell(worker, Note(run, worker.address, key[1], psutil.Process().memory_info().rss, _limit(worker)))
+    time.sleep(settle_s)
     started = time.perf_counter()
     results = []
     with _counted(held), told_by(lambda: _unwanted(worker, key)):
