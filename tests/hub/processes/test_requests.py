@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub.describe.values_of import JSON, TIFF
-from tilepipe_hub.describe import describe
-from tilepipe_hub.given import Fetched
-from tilepipe_hub.inputs import Checked, check_inputs, links_to_fetch
-from tilepipe_hub.limits import Limits
-from tilepipe_hub.request import check_request
+from hub.processes.values_of import JSON, TIFF
+from tilepipe_hub.processes.describe import describe
+from tilepipe_hub.processes.given import Fetched
+from tilepipe_hub.processes.inputs import Checked, check_inputs, links_to_fetch
+from tilepipe_hub.processes.limits import Limits
+from tilepipe_hub.processes.request import check_request
 
 LINK = {"href": "https://data.example/dem.tif", "type": "image/tiff; application=geotiff"}
 GOOD = {"dem": LINK, "output": {"dtype": "uint8", "nodata": 0}}

@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from tilepipe_hub.catalog import Catalog
-from tilepipe_hub.describe import describe
+from tilepipe_hub.processes.catalog import Catalog
+from tilepipe_hub.processes.describe import describe
 
 GOOD = '"""Good."""\ndef execute(dem, size=3):\n    return None\n'
 COUNTED = '"""Counted."""\nimport sys\nsys.loaded_here = getattr(sys, "loaded_here", 0) + 1\n' + GOOD

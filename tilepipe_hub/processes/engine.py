@@ -14,7 +14,7 @@ from rasterio.errors import CRSError
 from tilepipe import plugins
 from tilepipe.formats.gtiff import DTYPES
 from tilepipe.recipe import json_schema
-from tilepipe_hub.schema import Schema, field_texts, is_json, narrowed
+from tilepipe_hub.processes.schema import Schema, field_texts, is_json, narrowed
 
 __all__ = ["BBOX", "BUFFER_PX", "ENGINE", "LINKED", "area_of", "data_schema", "engine_schemas"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tilepipe.recipe.values import shown
-from tilepipe_hub.values import Problem, mistakes, pointed
+from tilepipe_hub.processes.values import Problem, mistakes, pointed
 
 __all__ = ["Fetched", "Link", "Value", "alternatives", "checked_value", "given_value", "media_types", "wants_content"]
 

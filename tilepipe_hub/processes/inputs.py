@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from tilepipe.errors import nearest
 from tilepipe.recipe.values import shown
-from tilepipe_hub.given import (
+from tilepipe_hub.processes.given import (
     Fetched,
     Link,
     Value,
@@ -15,8 +15,8 @@ from tilepipe_hub.given import (
     media_types,
     wants_content,
 )
-from tilepipe_hub.limits import Limits, excesses
-from tilepipe_hub.values import Problem, pointed
+from tilepipe_hub.processes.limits import Limits, excesses
+from tilepipe_hub.processes.values import Problem, pointed
 
 __all__ = ["Asked", "Checked", "check_inputs", "links_to_fetch"]
 

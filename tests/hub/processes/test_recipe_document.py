@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.conftest import Project
-from hub.describe.values_of import TIFF, requests_of
+from hub.processes.values_of import TIFF, requests_of
 from tilepipe import make_recipe
-from tilepipe_hub.describe import describe
-from tilepipe_hub.document import data_files, make_recipe_document, references
-from tilepipe_hub.inputs import Checked
-from tilepipe_hub.request import check_request
+from tilepipe_hub.processes.describe import describe
+from tilepipe_hub.processes.document import data_files, make_recipe_document, references
+from tilepipe_hub.processes.inputs import Checked
+from tilepipe_hub.processes.request import check_request
 
 GOOD = {"dem": {"href": "https://data.example/dem.tif"}, "output": {"dtype": "uint8", "nodata": 0}}
 RECIPE = {

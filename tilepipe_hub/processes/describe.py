@@ -6,12 +6,12 @@ from importlib import metadata
 from typing import Any
 
 from tilepipe.recipe import json_schema
-from tilepipe_hub import echo
-from tilepipe_hub.catalog import Entry
-from tilepipe_hub.engine import BUFFER_PX, ENGINE, data_schema, engine_schemas
-from tilepipe_hub.outputs import TILE_OUTPUTS
-from tilepipe_hub.schema import Schema, narrowed
-from tilepipe_hub.signature import Argument, Signature
+from tilepipe_hub.processes import echo
+from tilepipe_hub.processes.catalog import Entry
+from tilepipe_hub.processes.engine import BUFFER_PX, ENGINE, data_schema, engine_schemas
+from tilepipe_hub.processes.outputs import TILE_OUTPUTS
+from tilepipe_hub.processes.schema import Schema, narrowed
+from tilepipe_hub.processes.signature import Argument, Signature
 
 __all__ = ["argument_ids", "defaults", "describe", "summary"]
 

@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft4Validator, Draft202012Validator
 
-from hub.describe.ogc import SCHEMA, is_valid
-from hub.describe.values_of import JSON, values_of
-from tilepipe_hub.schema import narrowed
-from tilepipe_hub.values import mistakes
+from hub.processes.ogc import SCHEMA, is_valid
+from hub.processes.values_of import JSON, values_of
+from tilepipe_hub.processes.schema import narrowed
+from tilepipe_hub.processes.values import mistakes
 
 CLOSED = Draft4Validator({**SCHEMA, "definitions": {"schema": SCHEMA}})
 NUMBER = {"type": "integer", "minimum": -3, "maximum": 6}

@@ -4,12 +4,12 @@ import base64
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from tilepipe_hub.catalog import Catalog, Entry
-from tilepipe_hub.describe import argument_ids, defaults
-from tilepipe_hub.engine import ENGINE, area_of
-from tilepipe_hub.given import Value
-from tilepipe_hub.inputs import Checked
-from tilepipe_hub.values import pointed
+from tilepipe_hub.processes.catalog import Catalog, Entry
+from tilepipe_hub.processes.describe import argument_ids, defaults
+from tilepipe_hub.processes.engine import ENGINE, area_of
+from tilepipe_hub.processes.given import Value
+from tilepipe_hub.processes.inputs import Checked
+from tilepipe_hub.processes.values import pointed
 
 __all__ = ["data_files", "image_ending", "make_recipe_document", "references", "texts"]
 

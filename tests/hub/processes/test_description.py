@@ -5,9 +5,9 @@ import json
 import jsonschema
 import pytest
 
-from hub.describe.ogc import check_description, defaults_in, is_valid, modern, schemas_in
-from tilepipe_hub.describe import describe, summary
-from tilepipe_hub.schema import WORDS
+from hub.processes.ogc import check_description, defaults_in, is_valid, modern, schemas_in
+from tilepipe_hub.processes.describe import describe, summary
+from tilepipe_hub.processes.schema import WORDS
 
 IDS = ["convert", "echo", "hillshade", "recipe", "rich", "slope"]
 

@@ -17,9 +17,9 @@ from tilepipe.errors import ProcessError
 from tilepipe.geo.grid import Grid
 from tilepipe.geo.pyramid import Tile
 from tilepipe.process import FUNCTION, Process, hints
-from tilepipe_hub.engine import engine_schemas
-from tilepipe_hub.schema import Schema, is_json, narrowed
-from tilepipe_hub.values import mistakes
+from tilepipe_hub.processes.engine import engine_schemas
+from tilepipe_hub.processes.schema import Schema, is_json, narrowed
+from tilepipe_hub.processes.values import mistakes
 
 __all__ = ["Argument", "Signature", "read_signature"]
 

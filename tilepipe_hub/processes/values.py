@@ -48,7 +48,7 @@ def mistakes(value: Any, schema: Mapping[str, Any], pointer: str = "") -> Iterat
 
     Args:
         value: as read from JSON.
-        schema: of a process description, in the words of `tilepipe_hub.schema.WORDS`.
+        schema: of a process description, in the words of `tilepipe_hub.processes.schema.WORDS`.
         pointer: where the value stands.
     """
     if value is None and schema.get("nullable"):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tilepipe_hub.values import Problem, pointed
+from tilepipe_hub.processes.values import Problem, pointed
 
 __all__ = ["Limits", "excesses"]
 

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub.describe.ogc import is_valid
-from hub.describe.values_of import TIFF, requests_of
-from tilepipe_hub.describe import describe
-from tilepipe_hub.echo import echo
-from tilepipe_hub.inputs import Checked, check_inputs
+from hub.processes.ogc import is_valid
+from hub.processes.values_of import TIFF, requests_of
+from tilepipe_hub.processes.describe import describe
+from tilepipe_hub.processes.echo import echo
+from tilepipe_hub.processes.inputs import Checked, check_inputs
 
 
 @pytest.fixture(scope="module")

@@ -7,15 +7,15 @@ from typing import Any
 from tilepipe.errors import nearest
 from tilepipe.recipe.checks import problems as recipe_problems
 from tilepipe.recipe.values import shown
-from tilepipe_hub.catalog import Catalog, Entry
-from tilepipe_hub.describe import argument_ids, describe
-from tilepipe_hub.document import image_ending, make_recipe_document, texts
-from tilepipe_hub.engine import area_of
-from tilepipe_hub.given import Fetched, Value
-from tilepipe_hub.inputs import LIMITS, Checked, check_inputs
-from tilepipe_hub.limits import Limits
-from tilepipe_hub.signature import Argument, Signature
-from tilepipe_hub.values import Problem, pointed
+from tilepipe_hub.processes.catalog import Catalog, Entry
+from tilepipe_hub.processes.describe import argument_ids, describe
+from tilepipe_hub.processes.document import image_ending, make_recipe_document, texts
+from tilepipe_hub.processes.engine import area_of
+from tilepipe_hub.processes.given import Fetched, Value
+from tilepipe_hub.processes.inputs import LIMITS, Checked, check_inputs
+from tilepipe_hub.processes.limits import Limits
+from tilepipe_hub.processes.signature import Argument, Signature
+from tilepipe_hub.processes.values import Problem, pointed
 
 __all__ = ["check_request"]
 

@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 from tilepipe.errors import ProcessError
 from tilepipe.plugins import names
 from tilepipe.process import Process, find_process
-from tilepipe_hub.signature import Signature, read_signature
+from tilepipe_hub.processes.signature import Signature, read_signature
 
 __all__ = ["ECHO", "RECIPE", "Broken", "Catalog", "Entry"]
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tilepipe_hub.engine import BBOX
-from tilepipe_hub.given import Value
-from tilepipe_hub.inputs import Checked
+from tilepipe_hub.processes.engine import BBOX
+from tilepipe_hub.processes.given import Value
+from tilepipe_hub.processes.inputs import Checked
 
 __all__ = ["ABOUT", "INPUTS", "OUTPUTS", "Echo", "echo"]
 

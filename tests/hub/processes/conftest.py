@@ -4,7 +4,7 @@ import textwrap
 
 import pytest
 
-from tilepipe_hub.catalog import Catalog
+from tilepipe_hub.processes.catalog import Catalog
 
 RICH = '''
 """Everything at once.

@@ -1,0 +1,1 @@
+"""Which processes are offered, what they say of themselves, and whether a request fits them."""
