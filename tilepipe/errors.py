@@ -3,9 +3,9 @@
     TilepipeError
       RecipeError     the recipe, or a value given beside it, is wrong
       ProcessError    the user's function cannot be loaded, or asks for what is not there
-      InputError      an input cannot be read (tried again: may be a passing fault)
+      InputError      an input cannot be read (tried again where `passing`)
       OutputError     an output cannot be written, or does not fit what is there
-      StorageError    bytes cannot be had or kept (tried again: may be a passing fault)
+      StorageError    bytes cannot be had or kept (tried again where `passing`)
       PlanError       the selection asks for what cannot be made
       JournalError    what was made before was made by another recipe, process, or run
       WorkerLost      a worker ended while it held a task
@@ -20,6 +20,7 @@ from difflib import get_close_matches
 
 __all__ = [
     "ClusterError",
+    "DataError",
     "InputError",
     "JournalError",
     "OutputError",
@@ -46,7 +47,16 @@ class ProcessError(TilepipeError):
     """The user's function cannot be loaded, cannot be called with this recipe, or returned what does not fit."""
 
 
-class InputError(TilepipeError):
+class DataError(TilepipeError):
+    """Data cannot be had or kept, perhaps only for a moment."""
+
+    def __init__(self, message: str, *, passing: bool = False) -> None:
+        super().__init__(message)
+        self.passing = passing
+        """Whether the same call may succeed a little later, as after a fault of a network or a disk."""
+
+
+class InputError(DataError):
     """An input cannot be opened or read."""
 
 
@@ -54,7 +64,7 @@ class OutputError(TilepipeError):
     """An output cannot be written, or is not what the recipe describes."""
 
 
-class StorageError(TilepipeError):
+class StorageError(DataError):
     """Bytes cannot be had or kept."""
 
 

@@ -30,7 +30,7 @@ REMEDIES = {
     errno.ENAMETOOLONG: "choose a shorter path",
     errno.EMFILE: "raise the limit for open files (ulimit -n)",
 }
-"""What to do about the errors that do not go away by trying again."""
+"""What to do about the errors that do not go away by trying again; all others may."""
 
 
 class Entry(NamedTuple):
@@ -155,4 +155,4 @@ class LocalStorage:
 def _failed(path: str, what: str, error: OSError) -> StorageError:
     remedy = REMEDIES.get(error.errno or 0)
     reason = f"{path} cannot be {what}: {error.strerror or error}"
-    return StorageError(f"{reason}; {remedy}" if remedy else reason)
+    return StorageError(f"{reason}; {remedy}") if remedy else StorageError(reason, passing=True)

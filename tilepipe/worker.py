@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from tilepipe.errors import InputError, OutputError, ProcessError, StorageError
+from tilepipe.errors import DataError, OutputError, ProcessError, StorageError
 from tilepipe.executors.stop import stopping
 from tilepipe.gdal import session
 from tilepipe.geo.branch import bits, children_of, tile_at
@@ -41,7 +41,7 @@ class Orders(NamedTuple):
 
     pipeline: Pipeline
     retries: int
-    """How often a passing fault of a storage or an input is tried again."""
+    """How often a call is tried again after a fault of an input or a storage that may pass."""
     stop: bool
     """Whether the first tile that fails ends the branch."""
     replaces: bool
@@ -81,7 +81,7 @@ class _Branch:
                 self.blocked |= 1 << bit
                 return None
             return self._keep(tile, bit, pixels)
-        except (InputError, MemoryError, OutputError, ProcessError, StorageError) as error:
+        except (DataError, MemoryError, OutputError, ProcessError) as error:
             self._fail(tile, bit, error)
             return None
 
@@ -137,7 +137,9 @@ class _Branch:
         for attempt in range(self.orders.retries):
             try:
                 return call()
-            except (StorageError, InputError):
+            except DataError as error:
+                if not error.passing:
+                    raise
                 # Not a secret: the pauses of many workers are only to differ.
                 time.sleep(FIRST_PAUSE_S * 2**attempt * random.uniform(0.5, 1.5))  # noqa: S311
         return call()

@@ -113,12 +113,12 @@ def reason(error: BaseException) -> str:
 
 
 @contextmanager
-def named(path: str, doing: str) -> Iterator[None]:
-    """Whatever GDAL and rasterio raise becomes an InputError that names the file."""
+def named(path: str, doing: str, *, passing: bool = True) -> Iterator[None]:
+    """Whatever GDAL and rasterio raise becomes an InputError that names the file; reading may succeed another time."""
     try:
         yield
     except (RasterioError, CPLE_BaseError, OSError) as error:
-        raise InputError(f"{path} {doing}: {reason(error)}") from error
+        raise InputError(f"{path} {doing}: {reason(error)}", passing=passing) from error
 
 
 def open_level(path: str, level: int) -> Any:
@@ -147,7 +147,7 @@ def facts_of(path: str, crs: str | None, _stamp: Stamp) -> Facts:
                 if names
                 else f"{path} has no bands"
             )
-        with named(path, "cannot be placed"):
+        with named(path, "cannot be placed", passing=False):
             return Facts(
                 name=dataset.files[0] if "://" in path and dataset.files else path,
                 grid=_grid(path, dataset, crs),
