@@ -103,9 +103,9 @@ def place(geometry: BaseGeometry, *, crs: str, pyramid: Pyramid, where: str) -> 
     return part if part.area else part.buffer(2 * edge(pyramid))
 
 
-def spelled(bounds: Bounds) -> str:
-    """Left, bottom, right and top for people."""
-    return ", ".join(f"{edge:.10g}" for edge in bounds)
+def spelled(*rectangles: Bounds) -> str:
+    """Left, bottom, right and top of each for people."""
+    return " and ".join(", ".join(f"{edge:.10g}" for edge in bounds) for bounds in rectangles)
 
 
 def outside(where: str, *, crs: str, pyramid: Pyramid) -> str:

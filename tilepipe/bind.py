@@ -85,10 +85,11 @@ def open_pipeline(recipe: Recipe) -> Pipeline:
         dtype=form.dtype,
         nodata=form.nodata,
     )
-    if not pipeline.extent.intersects(pyramid.bounds):
+    if not any(map(pyramid.bounds.intersects, pipeline.reach)):
+        reach = " and ".join(map(str, pipeline.reach))
         raise RecipeError(
-            f"{recipe.name}: the inputs lie in {pipeline.extent} of {pyramid.crs}, outside of the pyramid's "
-            f"{pyramid.bounds}; choose another pyramid.grid"
+            f"{recipe.name}: the inputs lie in {reach} of {pyramid.crs}, outside of the pyramid's {pyramid.bounds}; "
+            "choose another pyramid.grid"
         )
     return pipeline
 
@@ -126,7 +127,7 @@ def _stage(recipe: Recipe, zoom: int, *, process: Process | None, pyramid: Pyram
         pyramid=pyramid,
         metatile=section.metatile or pyramid.metatile,
     )
-    extents = {name: source.extent(pyramid.crs) for name, source in inputs.items()}
+    extents = {name: source.extents(pyramid.crs) for name, source in inputs.items()}
     return Stage(parameters=parameters, inputs=inputs, extents=extents, output=output, clamp=section.clamp)
 
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import shapely
 import shapely.affinity
+from shapely.geometry.base import BaseGeometry
 
 from tilepipe.errors import JournalError
-from tilepipe.geo.geometry import Area, box
+from tilepipe.geo.geometry import Area, boxes
 from tilepipe.geo.grid import Bounds
 from tilepipe.recipe import describe_changes
 
@@ -34,7 +35,7 @@ class Identity:
     """Grid, size of tiles, dtype, bands and nodata: what all files of an output have in common."""
     zooms: Mapping[str, Facts]
     """For each zoom of the recipe its `role` (process or overview), a checksum of the `values` that environment
-    variables gave it, and its `inputs`: for each the `files` with a text that changes with them, and the `extent`."""
+    variables gave it, and its `inputs`: for each the `files` with a text that changes with them, and the `extents`."""
     margin_px: int
     """How far outside a tile a process may look."""
     around: float | None
@@ -69,8 +70,8 @@ def compare(before: Facts, now: Identity, *, accept: bool, whole: bool) -> bool:
     return bool(moved)
 
 
-def outdated(before: Facts, now: Identity) -> Iterator[tuple[Area, tuple[int, ...], int]]:
-    """Where, at which zooms and with which margin tiles do not count any more.
+def outdated(before: Facts, now: Identity) -> Iterator[tuple[Area, tuple[int, ...], float]]:
+    """Where, at which zooms and with which margin in pixels tiles do not count any more.
 
     A file that another path took the place of is a change of the recipe, which was refused or accepted before.
     """
@@ -83,8 +84,12 @@ def outdated(before: Facts, now: Identity) -> Iterator[tuple[Area, tuple[int, ..
                 continue
             shared = known["files"].keys() & source["files"].keys()
             if any(known["files"][path] != source["files"][path] for path in shared):
-                extent = Bounds(*source["extent"]).union(Bounds(*known["extent"]))
-                yield _everywhere(extent, now.around), (zoom,), now.margin_px
+                reach = [Bounds(*extent) for extent in (*source["extents"], *known["extents"])]
+                area = _everywhere(boxes(reach), now.around)
+                yield area, (zoom,), now.margin_px
+                # An overview above tiles that are not made any more has none to follow.
+                for levels, above in enumerate(_overviews_of(zoom, now), start=1):
+                    yield area, (above,), now.margin_px / 2**levels
 
 
 def record(now: Identity, before: Facts | None) -> dict[str, Any]:
@@ -105,13 +110,19 @@ def _common(before: Facts, now: Identity) -> Iterator[tuple[int, tuple[Facts, Fa
             yield int(zoom), (before["zooms"][zoom], facts)
 
 
-def _everywhere(extent: Bounds, around: float | None) -> Area:
-    """An extent, and on a globe also as its buffer sees it from the other side."""
-    copy = box(extent)
+def _overviews_of(zoom: int, now: Identity) -> Iterator[int]:
+    """The zooms that are made from *zoom*, step by step."""
+    while (facts := now.zooms.get(str(zoom - 1))) and facts["role"] == "overview":
+        zoom -= 1
+        yield zoom
+
+
+def _everywhere(reach: BaseGeometry, around: float | None) -> Area:
+    """Where an input lies, and on a globe also as a buffer sees it from the other side."""
     if around is None:
-        return Area(copy)
-    shifted = [shapely.affinity.translate(copy, turn * around) for turn in (-1, 1)]
-    return Area(shapely.union_all([copy, *shifted]))
+        return Area(reach)
+    shifted = [shapely.affinity.translate(reach, turn * around) for turn in (-1, 1)]
+    return Area(shapely.union_all([reach, *shifted]))
 
 
 def _refusal(changes: list[str], remedy: str) -> str:

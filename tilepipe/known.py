@@ -71,7 +71,7 @@ class Known:
         for tile in outcome.tiles(outcome.blocked):
             self._append(tile, turn, BLOCKED, ())
 
-    def forget(self, area: Area, *, zooms: Iterable[int] | None = None, margin_px: int = 0) -> None:
+    def forget(self, area: Area, *, zooms: Iterable[int] | None = None, margin_px: float = 0) -> None:
         """Count the tiles that touch *area*, at *zooms* or at all, as not made."""
         wanted = None if zooms is None else set(zooms)
         for (zoom, number), row in self._rows.items():

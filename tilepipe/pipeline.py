@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from tilepipe.geo.grid import Bounds
@@ -20,18 +21,15 @@ class Stage:
 
     parameters: Mapping[str, Any]
     inputs: Mapping[str, Input]
-    extents: Mapping[str, Bounds]
-    """Where each input has data, in the pyramid's crs."""
+    extents: Mapping[str, tuple[Bounds, ...]]
+    """The rectangles in which each input has data, in the pyramid's crs."""
     output: TileDirectory
     clamp: bool
 
     @property
-    def extent(self) -> Bounds | None:
-        """The rectangle outside of which no input has data; None where there are no inputs."""
-        whole: Bounds | None = None
-        for extent in self.extents.values():
-            whole = extent if whole is None else whole.union(extent)
-        return whole
+    def reach(self) -> tuple[Bounds, ...]:
+        """The rectangles outside of which no input has data; none where there are no inputs."""
+        return tuple(dict.fromkeys(chain.from_iterable(self.extents.values())))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,10 +79,7 @@ class Pipeline:
         return 0 if self.nodata is None else self.nodata
 
     @property
-    def extent(self) -> Bounds:
-        """The rectangle outside of which no input has data; the whole pyramid where there are no inputs."""
-        whole: Bounds | None = None
-        for stage in self.stages.values():
-            if stage.extent is not None:
-                whole = stage.extent if whole is None else whole.union(stage.extent)
-        return whole or self.pyramid.bounds
+    def reach(self) -> tuple[Bounds, ...]:
+        """The rectangles outside of which no input has data; the whole pyramid where there are no inputs."""
+        found = dict.fromkeys(chain.from_iterable(stage.reach for stage in self.stages.values()))
+        return tuple(found) or (self.pyramid.bounds,)

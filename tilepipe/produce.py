@@ -1,5 +1,6 @@
 """A base tile: what the process is given, and what of its result is kept."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -59,25 +60,56 @@ def _arguments(pipeline: Pipeline, tile: Tile, grid: Grid) -> dict[str, Any]:
     stage = pipeline.stages[tile.zoom]
     arguments: dict[str, Any] = dict(stage.parameters)
     for name, source in stage.inputs.items():
-        arguments[name] = _tile_input(pipeline.pyramid, name, source, grid=grid, extent=stage.extents[name])
+        arguments[name] = _tile_input(pipeline.pyramid, name, source, grid=grid, extents=stage.extents[name])
     for name, kind in engine_arguments(pipeline.process).items():
         arguments[name] = tile if kind is Tile else grid
     return arguments
 
 
 def _given(pipeline: Pipeline, core: Grid, zoom: int) -> tuple[range, range]:
-    """Rows and columns, counted from the tile's corner, that the process gets; data around the globe has no sides."""
+    """Rows and columns, counted from the tile's corner, that the process gets."""
     buffer = pipeline.buffer_px
     rows, cols = range(-buffer, core.height + buffer), range(-buffer, core.width + buffer)
     if not pipeline.clip:
         return rows, cols
-    extent = pipeline.stages[zoom].extent or pipeline.pyramid.bounds
-    top, bottom = (round((core.top - y) / core.resolution) for y in (extent.top, extent.bottom))
-    left, right = (round((x - core.left) / core.resolution) for x in (extent.left, extent.right))
-    rows = range(max(rows.start, top), min(rows.stop, bottom))
-    if pipeline.pyramid.wraps and right - left >= pipeline.pyramid.pixels_at(zoom)[1]:
-        return rows, cols
-    return rows, range(max(cols.start, left), min(cols.stop, right))
+    pyramid = pipeline.pyramid
+    # What lies outside of the pyramid may be another world's view of what lies in it.
+    reach = [extent for extent in pipeline.stages[zoom].reach if extent.intersects(pyramid.bounds)] or [pyramid.bounds]
+    ends = [[round((core.top - y) / core.resolution) for y in (extent.top, extent.bottom)] for extent in reach]
+    rows = _overlap(rows, range(min(top for top, _ in ends), max(bottom for _, bottom in ends)))
+    sides = [[round((x - core.left) / core.resolution) for x in (extent.left, extent.right)] for extent in reach]
+    spans = [range(left, right) for left, right in sides]
+    if pyramid.wraps:
+        around = pyramid.pixels_at(zoom)[1]
+        way = _way_past(spans, around)
+        if len(way) == around:
+            return rows, cols
+        turned = (way, range(way.start - around, way.stop - around))
+        spans = [span for span in turned if _overlap(span, range(core.width))]
+    return rows, _overlap(cols, _hull(spans)) if spans else range(0)
+
+
+def _way_past(spans: list[range], around: int) -> range:
+    """The shortest way eastwards past all *spans* of columns on a globe of *around* columns; all of it has no sides.
+
+    It starts at a column from 0 to *around*.
+    """
+    placed = sorted((span.start % around, span.start % around + len(span)) for span in spans)
+    end = max(stop for _, stop in placed) - around
+    widest, start = 0, 0
+    for first, stop in placed:
+        if first - end > widest:
+            widest, start = first - end, first
+        end = max(end, stop)
+    return range(start, start + around - widest)
+
+
+def _hull(spans: list[range]) -> range:
+    return range(min(span.start for span in spans), max(span.stop for span in spans))
+
+
+def _overlap(one: range, other: range) -> range:
+    return range(max(one.start, other.start), min(one.stop, other.stop))
 
 
 def _kept(pyramid: Pyramid, tile: Tile, rows: range, cols: range) -> tuple[range, range]:
@@ -96,9 +128,16 @@ def _from(start: int, places: range) -> slice:
     return slice(places.start - start, places.stop - start)
 
 
-def _tile_input(pyramid: Pyramid, name: str, source: Input, *, grid: Grid, extent: Bounds) -> TileInput:
+def _tile_input(pyramid: Pyramid, name: str, source: Input, *, grid: Grid, extents: tuple[Bounds, ...]) -> TileInput:
     """An input of the process; across the edge of the globe it goes on at the other one."""
     world, bounds = pyramid.bounds, grid.bounds
     if pyramid.wraps and (bounds.left < world.left or bounds.right > world.right):
-        return TileInput(name, Wrapped(source, world), grid, bounds)
-    return TileInput(name, source, grid, extent)
+        around = world.right - world.left
+        turns = range(math.floor((bounds.left - world.left) / around), math.ceil((bounds.right - world.left) / around))
+        seen = [
+            extent._replace(left=extent.left + turn * around, right=extent.right + turn * around)
+            for extent in extents
+            for turn in turns
+        ]
+        return TileInput(name, Wrapped(source, world), grid, tuple(seen))
+    return TileInput(name, source, grid, extents)

@@ -120,7 +120,7 @@ def decode(record: Mapping[str, Any]) -> Outcome:
     )
 
 
-def forgetting(area: Area, zooms: tuple[int, ...] | None, margin_px: int) -> dict[str, Any]:
+def forgetting(area: Area, zooms: tuple[int, ...] | None, margin_px: float) -> dict[str, Any]:
     """The line from which on tiles do not count; the arguments are those of `Known.forget`."""
     wkt = None if area.geometry is None else shapely.to_wkt(area.geometry, rounding_precision=-1)
     return {"forget": {"area": wkt, "zooms": zooms, "margin_px": margin_px}}

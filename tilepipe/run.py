@@ -115,7 +115,7 @@ def _zoom_facts(pipeline: Pipeline, zoom: int) -> dict[str, Any]:
         "role": "overview" if zoom in pipeline.reduced else "process",
         "values": filled,
         "inputs": {
-            name: {"files": dict(source.fingerprint()), "extent": list(stage.extents[name])}
+            name: {"files": dict(source.fingerprint()), "extents": [list(extent) for extent in stage.extents[name]]}
             for name, source in stage.inputs.items()
         },
     }

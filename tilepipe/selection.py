@@ -9,8 +9,8 @@ from shapely.geometry.base import BaseGeometry
 
 from tilepipe.area import LONLAT, bounds_area, outside, place, read_area, spelled
 from tilepipe.errors import PlanError, RecipeError
-from tilepipe.geo.geometry import Area, box, edge
-from tilepipe.geo.grid import Bounds
+from tilepipe.geo.geometry import Area, box, boxes, edge
+from tilepipe.geo.grid import Bounds, merged
 from tilepipe.geo.pyramid import Pyramid, Tile
 from tilepipe.pipeline import Pipeline
 from tilepipe.plan import Plan, depth_for
@@ -86,10 +86,9 @@ def make_plan(pipeline: Pipeline, selection: Selection, *, slots: int) -> Plan:
     if selection.area is not None:
         shared = selection.area if area.geometry is None else area.geometry.intersection(selection.area)
         if shared.is_empty:
-            what = "inputs, which lie" if pipeline.area is None else "area of the recipe, which lies"
-            reach = spelled(Bounds(*area.geometry.bounds)) if area.geometry is not None else "everywhere"
             raise PlanError(
-                f"the selection does not touch the {what} in {reach} of {pipeline.pyramid.crs}; select another part"
+                f"the selection does not touch the {_told(pipeline, area)} of {pipeline.pyramid.crs}; select another "
+                "part"
             )
         area = Area(shared)
     zooms = selection.zooms or pipeline.zooms
@@ -102,15 +101,23 @@ def cut_for(plan: Plan, slots: int) -> Plan:
     return replace(plan, depth=depth_for(plan.count()[plan.zooms[-1]], slots))
 
 
+def _told(pipeline: Pipeline, area: Area) -> str:
+    """What there is to select from, and where it lies."""
+    if pipeline.area is None:
+        return f"inputs, which lie in {spelled(*pipeline.reach)}"
+    reach = spelled(Bounds(*area.geometry.bounds)) if area.geometry is not None else "everywhere"
+    return f"area of the recipe, which lies in {reach}"
+
+
 def _area(pipeline: Pipeline) -> Area:
     """The recipe's area, or all that the inputs cover."""
     pyramid = pipeline.pyramid
     if pipeline.area is None:
-        reach = pipeline.extent
-        covered = box(reach).intersection(box(pyramid.bounds))
+        reach = pipeline.reach
+        covered = boxes(reach).intersection(box(pyramid.bounds))
         if covered.is_empty or not covered.area:
             raise PlanError(
-                f"the inputs lie in {spelled(reach)}, outside of the pyramid's {spelled(pyramid.bounds)}; "
+                f"the inputs lie in {spelled(*reach)}, outside of the pyramid's {spelled(pyramid.bounds)}; "
                 "choose another pyramid.grid"
             )
         return Area(None if covered.equals(box(pyramid.bounds)) else covered)
@@ -120,25 +127,25 @@ def _area(pipeline: Pipeline) -> Area:
     placed = place(geometry, crs=crs, pyramid=pyramid, where=where)
     if placed is None:
         raise RecipeError(outside(where, crs=crs, pyramid=pyramid))
-    for name, extent in _far(pipeline, placed):
+    for name, reach in _far(pipeline, placed):
         warnings.warn(
-            f"input {name} lies in {spelled(extent)} of {pyramid.crs} and does not reach the area; is one of them in "
+            f"input {name} lies in {spelled(*reach)} of {pyramid.crs} and does not reach the area; is one of them in "
             "another crs?",
             stacklevel=1,
         )
     return Area(placed)
 
 
-def _far(pipeline: Pipeline, area: BaseGeometry) -> Iterator[tuple[str, Bounds]]:
+def _far(pipeline: Pipeline, area: BaseGeometry) -> Iterator[tuple[str, tuple[Bounds, ...]]]:
     """Inputs without data on any tile that touches *area*, and where they lie."""
-    extents: dict[str, Bounds] = {}
+    found: dict[str, tuple[Bounds, ...]] = {}
     for stage in pipeline.stages.values():
-        for name, extent in stage.extents.items():
-            extents[name] = extent.union(extents.get(name, extent))
+        for name, extents in stage.extents.items():
+            found[name] = merged([*found.get(name, ()), *extents])
     zoom = min(set(pipeline.zooms) - pipeline.reduced)
     side = max(pipeline.pyramid.tile_shape(zoom)) + 2 * pipeline.buffer_px
     diagonal = math.hypot(side, side) * pipeline.pyramid.resolution_at(zoom)
-    return ((name, extent) for name, extent in extents.items() if area.distance(box(extent)) > diagonal)
+    return ((name, reach) for name, reach in found.items() if area.distance(boxes(reach)) > diagonal)
 
 
 def _zooms(pipeline: Pipeline, zooms: Sequence[int], *, option: str = "--zoom") -> tuple[int, ...] | None:

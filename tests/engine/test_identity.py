@@ -7,7 +7,7 @@ PYRAMID = global_pyramid("WorldCRS84Quad")
 
 
 def identity(stamp):
-    east = {"files": {"east.tif": stamp}, "extent": [170.0, -10.0, 180.0, 10.0]}
+    east = {"files": {"east.tif": stamp}, "extents": [[170.0, -10.0, 180.0, 10.0]]}
     return Identity(
         recipe={},
         process="",

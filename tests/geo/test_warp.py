@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.crs import CRS
 from rasterio.warp import transform
 
-from tilepipe.geo.grid import Bounds
+from tilepipe.geo.grid import Bounds, merged
 from tilepipe.geo.warp import (
     crs_name,
     crs_wkt,
@@ -14,6 +14,7 @@ from tilepipe.geo.warp import (
     metres_per_unit,
     same_crs,
     transform_bounds,
+    transform_extents,
     transform_geometry,
     transform_points,
     units_per_metre,
@@ -181,3 +182,65 @@ def test_any_kind_of_geometry_is_moved(shape):
 def test_a_geometry_with_a_point_off_the_map_is_refused_by_that_point():
     with pytest.raises(ValueError, match=r"the point 0, 95 in EPSG:4326 has no place in EPSG:3857"):
         transform_geometry(shapely.Point(0, 95), "EPSG:4326", "EPSG:3857")
+
+
+@pytest.mark.parametrize("target", ["EPSG:4326", "EPSG:3857", "EPSG:3832", "EPSG:32760"])
+@pytest.mark.parametrize("source", ["EPSG:32660", "EPSG:32701", "EPSG:4326", "EPSG:3832"])
+@settings(max_examples=15, deadline=None)
+@given(
+    west=st.floats(-2, 2),
+    south=st.floats(-30, 30),
+    width=st.floats(0.1, 3),
+    height=st.floats(0.1, 3),
+)
+def test_what_lies_in_a_rectangle_lies_in_its_extents_elsewhere(source, target, west, south, width, height):
+    corner = transform("EPSG:4326", source, [180 + west], [south]) if source != "EPSG:4326" else ([180 + west], [south])
+    degree = 1 if source == "EPSG:4326" else 100_000
+    left, bottom = corner[0][0], corner[1][0]
+    bounds = Bounds(left, bottom, left + width * degree, bottom + height * degree)
+
+    extents = transform_extents(bounds, source, target)
+
+    xs, ys = np.random.default_rng(1).uniform(bounds[:2], bounds[2:], (200, 2)).T
+    xs, ys = map(np.asarray, transform(source, target, xs, ys))
+    if target == "EPSG:4326":
+        xs = (xs + 180) % 360 - 180
+    rim = 1e-6 * (1 if target == "EPSG:4326" else 1e6)
+    inside = [
+        (xs >= left - rim) & (xs <= right + rim) & (ys >= bottom - rim) & (ys <= top + rim)
+        for left, bottom, right, top in extents
+    ]
+    if source != target:
+        assert np.any(inside, axis=0).all()
+    assert len(extents) <= 2
+    world = 360 if target == "EPSG:4326" else 2 * WORLD_M
+    assert sum(right - left for left, _, right, _ in extents) < world / 20
+
+
+def test_a_rectangle_beyond_the_line_is_seen_from_the_other_side():
+    (found,) = transform_extents(Bounds(190, 0, 200, 5), "EPSG:4326", "EPSG:3857")
+
+    assert found[::2] == pytest.approx((-WORLD_M * 17 / 18, -WORLD_M * 16 / 18))
+
+
+def test_a_rectangle_around_the_world_stays_one():
+    (found,) = transform_extents(Bounds(0, -60, 360, 60), "EPSG:4326", "EPSG:3857")
+
+    assert found[::2] == pytest.approx((-WORLD_M, WORLD_M))
+
+
+RECTANGLES = st.lists(
+    st.tuples(*[st.integers(0, 30), st.integers(0, 30), st.integers(1, 6), st.integers(1, 6)]).map(
+        lambda sides: Bounds(sides[0], sides[1], sides[0] + sides[2], sides[1] + sides[3])
+    ),
+    max_size=8,
+)
+
+
+@given(rectangles=RECTANGLES)
+def test_merged_rectangles_hold_the_given_ones_and_do_not_meet(rectangles):
+    found = merged(rectangles)
+
+    boxes = [shapely.box(*bounds) for bounds in found]
+    assert all(any(box.covers(shapely.box(*bounds)) for box in boxes) for bounds in rectangles)
+    assert not any(one.intersects(other) for at, one in enumerate(boxes) for other in boxes[at + 1 :])

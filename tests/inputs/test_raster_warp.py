@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,7 @@ UTM = {"crs": "EPSG:32632", "transform": Affine(100, 0, 500000, 0, -100, 5100000
 
 def grid_over(file, *, pixels, crs="EPSG:3857"):
     """About as many pixels as asked for around a file, on a lattice through the origin."""
-    bounds = file.extent(crs)
+    bounds = reduce(Bounds.union, file.extents(crs))
     bounds = Bounds(*(max(-WORLD_M, min(side, WORLD_M)) for side in bounds))
     resolution = 2.0 ** round(np.log2(max(bounds.right - bounds.left, bounds.top - bounds.bottom) / pixels))
     left, top = bounds.left // resolution - 2, bounds.top // resolution + 3
@@ -282,7 +283,7 @@ def source(request, tmp_path_factory):
     with rasterio.open(path, "w", **shape, **given) as dataset:
         dataset.write(values)
     file = RasterFile(path=path, resampling=resampling)
-    bounds = file.extent("EPSG:3857")
+    (bounds,) = file.extents("EPSG:3857")
     resolution = 156543.03392804097 / 2**10
     left, top = (round(side / resolution) for side in (bounds.left, bounds.top))
     grid = Grid(

@@ -15,8 +15,8 @@ class Memory:
     grid: Grid
     asked: list[tuple[int | list[int] | None, str | None]] = field(default_factory=list)
 
-    def extent(self, crs: str) -> Bounds:
-        return self.grid.bounds
+    def extents(self, crs: str) -> tuple[Bounds, ...]:
+        return (self.grid.bounds,)
 
     def fingerprint(self) -> Mapping[str, str]:
         return {}

@@ -12,7 +12,7 @@ from tilepipe.inputs.tile_input import TileInput
 def tile_of():
     def make(source, **window):
         grid = source.grid.window(**({"row": 0, "col": 0, "height": 32, "width": 48} | window))
-        return TileInput("dem", source, grid, source.extent(grid.crs))
+        return TileInput("dem", source, grid, source.extents(grid.crs))
 
     return make
 

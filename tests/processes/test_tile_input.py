@@ -9,7 +9,7 @@ from tilepipe.inputs.tile_input import TileInput
 @pytest.fixture
 def open_on():
     def make(source: Input, grid):
-        return TileInput("image", source, grid, source.extent(grid.crs))
+        return TileInput("image", source, grid, source.extents(grid.crs))
 
     return make
 

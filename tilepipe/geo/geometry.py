@@ -1,5 +1,6 @@
 """Which tiles an area touches."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from shapely.geometry.base import BaseGeometry
 from tilepipe.geo.grid import Bounds
 from tilepipe.geo.pyramid import Pyramid
 
-__all__ = ["Area", "box", "edge"]
+__all__ = ["Area", "box", "boxes", "edge"]
 
 Indices = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -63,3 +64,8 @@ def _boxes(pyramid: Pyramid, zoom: int, rows: Indices, cols: Indices, margin_px:
 def box(bounds: Bounds) -> BaseGeometry:
     """A rectangle as a polygon."""
     return shapely.box(*bounds)
+
+
+def boxes(rectangles: Iterable[Bounds]) -> BaseGeometry:
+    """Rectangles as one geometry."""
+    return shapely.union_all([box(bounds) for bounds in rectangles])

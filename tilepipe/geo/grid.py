@@ -1,11 +1,12 @@
 """A pixel grid: where each pixel of an array lies."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from affine import Affine
 
-__all__ = ["Bounds", "Grid"]
+__all__ = ["Bounds", "Grid", "merged"]
 
 
 class Bounds(NamedTuple):
@@ -33,6 +34,24 @@ class Bounds(NamedTuple):
             max(self.right, other.right),
             max(self.top, other.top),
         )
+
+
+def merged(rectangles: Iterable[Bounds]) -> tuple[Bounds, ...]:
+    """The same places in rectangles that do not meet; those that do become the one around them."""
+    apart: list[Bounds] = []
+    for rectangle in rectangles:
+        grown = rectangle
+        while meeting := [other for other in apart if _meet(grown, other)]:
+            apart = [other for other in apart if other not in meeting]
+            for other in meeting:
+                grown = grown.union(other)
+        apart.append(grown)
+    return tuple(apart)
+
+
+def _meet(one: Bounds, other: Bounds) -> bool:
+    """Whether the two share a point, be it on an edge."""
+    return one.left <= other.right and other.left <= one.right and one.bottom <= other.top and other.bottom <= one.top
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,9 +9,20 @@ import numpy as np
 from affine import Affine
 
 from tilepipe.geo.grid import Bounds, Grid
-from tilepipe.geo.warp import is_geographic, same_crs, transform_bounds, transform_points
+from tilepipe.geo.warp import is_geographic, same_crs, transform_bounds, transform_extents, transform_points
 
-__all__ = ["CELL", "Paste", "Piece", "SourceGrid", "Warp", "copies", "pixel_map", "place", "source_bounds"]
+__all__ = [
+    "CELL",
+    "Paste",
+    "Piece",
+    "SourceGrid",
+    "Warp",
+    "copies",
+    "pixel_map",
+    "place",
+    "source_bounds",
+    "source_extents",
+]
 
 CELL = 1 << 16
 """Pixels along the side of a cell: warped pixels are counted from the corner of their cell.
@@ -106,14 +117,7 @@ def place(source: SourceGrid, grid: Grid, *, overviews: bool = True) -> Paste | 
     Raises:
         ValueError: nothing leads from one reference system to the other.
     """
-    reach = source_bounds(source, grid.crs)
-    # A file placed by control points may reach a little further than the samples of its edge.
-    slack = 2 * grid.resolution + (
-        0.0 if source.exact else 0.01 * max(reach.right - reach.left, reach.top - reach.bottom)
-    )
-    if not grid.bounds.intersects(
-        Bounds(reach.left - slack, reach.bottom - slack, reach.right + slack, reach.top + slack)
-    ):
+    if not any(grid.bounds.intersects(_with_slack(reach, source, grid)) for reach in source_extents(source, grid.crs)):
         return None
     x_scale, y_scale = _scale(source, grid.crs, grid.resolution)
     level = _level(source, max(x_scale, y_scale)) if overviews else 0
@@ -130,6 +134,14 @@ def place(source: SourceGrid, grid: Grid, *, overviews: bool = True) -> Paste | 
     )
 
 
+def _with_slack(reach: Bounds, source: SourceGrid, grid: Grid) -> Bounds:
+    # A file placed by control points may reach a little further than the samples of its edge.
+    slack = 2 * grid.resolution + (
+        0.0 if source.exact else 0.01 * max(reach.right - reach.left, reach.top - reach.bottom)
+    )
+    return Bounds(reach.left - slack, reach.bottom - slack, reach.right + slack, reach.top + slack)
+
+
 @lru_cache(maxsize=1024)
 def source_bounds(source: SourceGrid, crs: str) -> Bounds:
     """The rectangle in *crs* outside of which the file has no pixels.
@@ -138,6 +150,20 @@ def source_bounds(source: SourceGrid, crs: str) -> Bounds:
         ValueError: nothing leads from one reference system to the other.
     """
     return transform_bounds(source.bounds, source.crs, crs)
+
+
+@lru_cache(maxsize=1024)
+def source_extents(source: SourceGrid, crs: str) -> tuple[Bounds, ...]:
+    """The rectangles in *crs* outside of which the file has no pixels: two where the antimeridian parts it, else one.
+
+    Raises:
+        ValueError: nothing leads from one reference system to the other.
+    """
+    bounds = source.bounds
+    if is_geographic(source.crs) and not same_crs(source.crs, crs) and len(copies(source)) == 1:
+        # What is left over are rounding errors of the file, which must not reach the other side of the world.
+        bounds = bounds._replace(left=max(bounds.left, -180.0), right=min(bounds.right, 180.0))
+    return transform_extents(bounds, source.crs, crs)
 
 
 def copies(source: SourceGrid) -> tuple[SourceGrid, ...]:

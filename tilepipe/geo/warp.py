@@ -1,6 +1,7 @@
 """How places move between reference systems: names, units, rectangles, geometries."""
 
-from functools import lru_cache
+import math
+from functools import lru_cache, reduce
 from threading import get_ident
 
 import numpy as np
@@ -11,7 +12,7 @@ from rasterio._err import CPLE_BaseError, CPLE_NotSupportedError
 from rasterio.crs import CRS
 from rasterio.errors import CRSError
 
-from tilepipe.geo.grid import Bounds
+from tilepipe.geo.grid import Bounds, merged
 
 __all__ = [
     "crs_name",
@@ -20,6 +21,7 @@ __all__ = [
     "metres_per_unit",
     "same_crs",
     "transform_bounds",
+    "transform_extents",
     "transform_geometry",
     "transform_points",
     "units_per_metre",
@@ -175,7 +177,7 @@ def transform_bounds(bounds: Bounds, src_crs: str, dst_crs: str) -> Bounds:
     """
     if same_crs(src_crs, dst_crs):
         return bounds
-    lonlat = dst_crs if is_geographic(dst_crs) else src_crs if is_geographic(src_crs) else LONLAT
+    lonlat = _lonlat(src_crs, dst_crs)
     if lonlat == dst_crs:
         return _around(bounds, src_crs, dst_crs)
     found = _sampled(bounds, src_crs, dst_crs)
@@ -190,20 +192,65 @@ def transform_bounds(bounds: Bounds, src_crs: str, dst_crs: str) -> Bounds:
     return found
 
 
+@lru_cache(maxsize=1024)
+def transform_extents(bounds: Bounds, src_crs: str, dst_crs: str) -> tuple[Bounds, ...]:
+    """Rectangles in *dst_crs* that together hold all of *bounds*: two where the antimeridian parts it, else one.
+
+    Raises:
+        ValueError: nothing leads from one reference system to the other, or no part of *bounds* has a place there.
+    """
+    whole = transform_bounds(bounds, src_crs, dst_crs)
+    if same_crs(src_crs, dst_crs):
+        return (whole,)
+    lonlat = _lonlat(src_crs, dst_crs)
+    try:
+        sides = _sides(bounds, src_crs, lonlat)
+    except ValueError:
+        # On another planet.
+        return (whole,)
+    # From a point on the line itself a sample may go to either side.
+    if len(sides) == 1 and (_is_cut(sides[0]) or (sides[0].left > -180 and sides[0].right < 180)):
+        return (whole,)
+    return merged(transform_bounds(side, lonlat, dst_crs) for side in sides)
+
+
+def _lonlat(src_crs: str, dst_crs: str) -> str:
+    """The longitude and latitude in which the way between the two is looked at."""
+    return dst_crs if is_geographic(dst_crs) else src_crs if is_geographic(src_crs) else LONLAT
+
+
 def _is_cut(lonlat: Bounds) -> bool:
     return lonlat.right - lonlat.left >= 360 or max(abs(lonlat.bottom), abs(lonlat.top)) >= 90
 
 
 def _around(bounds: Bounds, src_crs: str, lonlat: str) -> Bounds:
     """The rectangle in longitude and latitude."""
+    return reduce(Bounds.union, _sides(bounds, src_crs, lonlat))
+
+
+def _sides(bounds: Bounds, src_crs: str, lonlat: str) -> tuple[Bounds, ...]:
+    """The rectangle in longitude and latitude, in two parts where the antimeridian runs through it."""
     if src_crs == lonlat:
-        passes = bounds.left < -180 or bounds.right > 180
-        return Bounds(-180.0, bounds.bottom, 180.0, bounds.top) if passes else bounds
+        return _parted(bounds)
     # GDAL leaves out what lies beyond the earth, and with it what is seen right up to the limb.
     if _moved(*_edges(bounds), src_crs=src_crs, dst_crs=lonlat) is None:
-        return _visible(bounds, src_crs, lonlat)
+        return (_visible(bounds, src_crs, lonlat),)
     left, bottom, right, top = warp.transform_bounds(_crs(src_crs), _crs(lonlat), *bounds, densify_pts=EDGE_POINTS)
-    return Bounds(left, bottom, right, top) if left <= right else Bounds(-180.0, bottom, 180.0, top)
+    return _parted(Bounds(left, bottom, right if left <= right else right + 360, top))
+
+
+def _parted(lonlat: Bounds) -> tuple[Bounds, ...]:
+    """The rectangle on the one world from -180 to 180 degrees."""
+    left, bottom, right, top = lonlat
+    if left >= -180 and right <= 180:
+        return (lonlat,)
+    if right - left >= 360:
+        return (Bounds(-180.0, bottom, 180.0, top),)
+    turn = 360.0 * math.floor((left + 180) / 360)
+    left, right = left - turn, right - turn
+    if right <= 180:
+        return (Bounds(left, bottom, right, top),)
+    return Bounds(left, bottom, 180.0, top), Bounds(-180.0, bottom, right - 360, top)
 
 
 def _sampled(bounds: Bounds, src_crs: str, dst_crs: str) -> Bounds:

@@ -16,8 +16,11 @@ class Input(Protocol):
     may be read from several threads at once.
     """
 
-    def extent(self, crs: str) -> Bounds:
-        """The rectangle in *crs* outside of which there is no data.
+    def extents(self, crs: str) -> tuple[Bounds, ...]:
+        """The rectangles in *crs*, at least one, outside of which there is no data.
+
+        What lies across the line along which *crs* cuts the globe open gives one on each side of it. Tiles that touch
+        none of them are not planned.
 
         Raises:
             InputError: the data cannot be opened, or has no place on earth.
@@ -44,6 +47,6 @@ class Input(Protocol):
             `(band, row, col)`, or `(row, col)` for a single number.
 
         Raises:
-            InputError: the data cannot be read, or has no such band.
+            InputError: the data cannot be read, or has no such band; `passing` where trying again may help.
         """
         ...

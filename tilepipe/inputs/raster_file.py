@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tilepipe.errors import InputError, nearest
-from tilepipe.geo.grid import Bounds, Grid
-from tilepipe.geo.placing import Paste, copies, place, source_bounds
+from tilepipe.geo.grid import Bounds, Grid, merged
+from tilepipe.geo.placing import Paste, copies, place, source_extents
 from tilepipe.geo.raster import Masked
 from tilepipe.geo.warp import crs_name
 from tilepipe.inputs._opened import SIDECARS, Band, Facts, facts_of, stamp_of
@@ -53,15 +53,11 @@ class RasterFile:
         if not self.bands or any(band < 1 for band in self.bands):
             raise ValueError(f"bands {list(self.bands)}: give at least one, and count from 1")
 
-    def extent(self, crs: str) -> Bounds:
-        grid = self._facts().grid
+    def extents(self, crs: str) -> tuple[Bounds, ...]:
         try:
-            found = source_bounds(grid, crs)
-            for copy in copies(grid)[1:]:
-                found = found.union(source_bounds(copy, crs))
+            return merged(reach for copy in copies(self._facts().grid) for reach in source_extents(copy, crs))
         except ValueError as error:
             raise InputError(f"{self.path} cannot be placed: {error}") from error
-        return found
 
     def fingerprint(self) -> Mapping[str, str]:
         known = self._facts().files

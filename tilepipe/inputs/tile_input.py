@@ -16,7 +16,7 @@ __all__ = ["TileInput"]
 class TileInput:
     """An input, cut to the tile that is being processed, buffer included.
 
-    Nothing is read before it is asked for, and nothing at all off the input's extent. Every array handed out belongs
+    Nothing is read before it is asked for, and nothing at all off the input's extents. Every array handed out belongs
     to the process, which may change it in place.
     """
 
@@ -25,7 +25,7 @@ class TileInput:
     source: Input
     grid: Grid
     """Where the pixels lie, the buffer included."""
-    extent: Bounds
+    extents: tuple[Bounds, ...]
     """Of the source, in the grid's crs."""
     _kept: Masked | None = field(default=None, init=False, repr=False)
 
@@ -71,7 +71,7 @@ class TileInput:
         return isinstance(mask, np.ndarray) and bool(mask.all())
 
     def _reached(self) -> bool:
-        return self.grid.bounds.intersects(self.extent)
+        return any(map(self.grid.bounds.intersects, self.extents))
 
     def _nothing(self, bands: int | list[int] | None) -> Masked:
         count, dtype = self.source.shape()

@@ -20,8 +20,8 @@ class Wrapped:
     world: Bounds
     """The whole pyramid, in the crs of the grids."""
 
-    def extent(self, crs: str) -> Bounds:
-        return self.source.extent(crs)
+    def extents(self, crs: str) -> tuple[Bounds, ...]:
+        return self.source.extents(crs)
 
     def fingerprint(self) -> Mapping[str, str]:
         return self.source.fingerprint()
