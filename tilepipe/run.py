@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Generator
+from contextlib import closing, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -39,7 +40,8 @@ def run(
 ) -> Generator[Outcome, None, None]:
     """Make the tiles of *plan* that are not there yet, and the index of all that are.
 
-    Leaving the iterator early ends what is under way; what was made is noted, and the index is written.
+    Leaving the iterator early ends what is under way; what was made is noted, and the index is written. A tile that
+    fails, and the overviews above it that are not made therefore, lose the files they had.
 
     Args:
         pipeline: what to make tiles from.
@@ -73,7 +75,8 @@ def run(
         journal.begin(identity)
         kept = True
         try:
-            yield from loop(pipeline, plan, executor=executor, journal=journal, stop=stop, retries=retries)
+            made = loop(pipeline, plan, executor=executor, journal=journal, stop=stop, retries=retries)
+            yield from _without_unmade(pipeline, made)
             if whole:
                 _remove_stale(pipeline, journal, plan, everything=overwrite)
         except StorageError:
@@ -127,6 +130,17 @@ def _check_sources(plan: Plan, journal: Journal, pipeline: Pipeline) -> None:
     for zoom in sorted(plan.zooms):
         if zoom in pipeline.reduced and zoom + 1 not in made | set(plan.zooms):
             raise PlanError(f"zoom {zoom} is made from zoom {zoom + 1}, which has not been made; add --zoom {zoom + 1}")
+
+
+def _without_unmade(pipeline: Pipeline, outcomes: Generator[Outcome, None, None]) -> Generator[Outcome, None, None]:
+    """The outcomes, once the old files of unmade tiles are gone: among new ones they would pass for good."""
+    with closing(outcomes):
+        for outcome in outcomes:
+            for tile in outcome.tiles(outcome.failed | outcome.blocked):
+                # What can neither be written nor removed was told as a failure before.
+                with suppress(StorageError):
+                    pipeline.output.delete(tile)
+            yield outcome
 
 
 def _remove_stale(pipeline: Pipeline, journal: Journal, plan: Plan, *, everything: bool) -> None:

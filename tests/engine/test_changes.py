@@ -2,12 +2,15 @@
 
 import os
 import time
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
 
 from contracts.images import write_image
-from tilepipe.errors import JournalError, PlanError, RunFailed
+from tilepipe.errors import JournalError, PlanError, RunFailed, WorkerLost
+from tilepipe.executors.inline import Inline
+from tilepipe.geo.branch import bits, tile_at
 from tilepipe.geo.pyramid import Tile
 
 GRID = {"crs": "EPSG:32632", "bounds": [500_000, 5_199_360, 500_640, 5_200_000], "resolution": 10}
@@ -171,3 +174,75 @@ def test_a_part_made_again_leaves_the_rest_in_the_item(copying):
     copying.run(tile=(2, 0, 0))
 
     assert (copying.out / "stac.json").read_text() == before
+
+
+@pytest.fixture
+def failing_again(project):
+    """An output in which all is good, and then one tile cannot be made any more."""
+    project.process(FAILING.replace("(4, 5, 6)", "None"))
+    project.run()
+    project.process(FAILING.replace("9", "8"))
+    return project
+
+
+def test_a_tile_that_fails_where_a_good_one_lay_leaves_no_old_file(failing_again):
+    with pytest.raises(RunFailed):
+        failing_again.run(overwrite=True, stop=False)
+
+    fresh = failing_again.changed(output__path="fresh")
+    with pytest.raises(RunFailed):
+        fresh.run(stop=False)
+    assert failing_again.files() == {
+        str(path.relative_to(failing_again.folder / "fresh")): path.read_bytes()
+        for path in (failing_again.folder / "fresh").glob("[0-9]*/*/*.tif")
+    }
+    assert not failing_again.path("4/5/6").exists()
+
+
+def test_a_run_that_stops_at_a_failed_tile_leaves_no_old_file_of_it(failing_again):
+    with pytest.raises(RunFailed):
+        failing_again.run(overwrite=True, stop=True)
+
+    assert not failing_again.path("4/5/6").exists()
+    assert failing_again.path("4/15/15").exists()
+
+
+def test_a_tile_that_takes_workers_down_leaves_no_old_file(failing_again):
+    class Killed(Inline):
+        def submit(self, call, item, **how):
+            if Tile(4, 5, 6) in {tile_at(item.root, bit) for bit in bits(item.make)}:
+                future = Future()
+                future.set_exception(WorkerLost("the worker ended"))
+                return future
+            return super().submit(call, item, **how)
+
+    failing_again.process(FAILING.replace("(4, 5, 6)", "None").replace("9", "8"))
+    with pytest.raises(RunFailed, match="tile 4/5/6: the worker ended"):
+        failing_again.run(overwrite=True, stop=False, executor=Killed())
+
+    assert not failing_again.path("4/5/6").exists()
+    assert not failing_again.path("3/2/3").exists()
+
+
+def test_a_tile_that_failed_where_a_good_one_lay_is_made_by_the_next_run(failing_again):
+    with pytest.raises(RunFailed):
+        failing_again.run(overwrite=True, stop=False)
+    failing_again.process(FAILING.replace("(4, 5, 6)", "None").replace("9", "8"))
+
+    made, _ = failing_again.run(accept=True)
+
+    assert made == {Tile(4, 5, 6)} | {Tile(4, 5, 6).parent(levels) for levels in range(1, 5)}
+
+
+def test_an_input_that_shrank_leaves_no_overview_of_what_is_gone(copying):
+    copying.document |= {"inputs": {"image": "fine.tif"}, "overviews": {"below": 2}}
+    copying.run()
+    write_image(copying.folder / "fine.tif", np.full((16, 64), 40, "uint8"), nodata=0)
+
+    copying.run()
+
+    fresh = copying.changed(output__path="fresh")
+    fresh.run()
+    assert copying.files().keys() == {
+        str(path.relative_to(copying.folder / "fresh")) for path in (copying.folder / "fresh").glob("[0-9]*/*/*.tif")
+    }
