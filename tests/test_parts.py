@@ -1,5 +1,6 @@
 """Where everything is promised to be there, a part that is missing is a failure and not a skipped test."""
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -19,3 +20,13 @@ def test_the_system_has_the_bindings_of_gdal_and_qgis(module):
     environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
 
     subprocess.run(["/usr/bin/python3", "-c", f"import {module}"], check=True, env=environment)
+
+
+@pytest.mark.parametrize("program", ["munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel"])
+def test_the_programs_of_slurm_are_there(program):
+    assert shutil.which(program, path=f"{os.environ['PATH']}{os.pathsep}/usr/sbin")
+
+
+@pytest.mark.parametrize("module", ["dask_gateway", "dask_gateway_server.app", "dask_jobqueue"])
+def test_what_starts_clusters_is_there(module):
+    assert importlib.util.find_spec(module)

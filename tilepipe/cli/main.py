@@ -22,6 +22,7 @@ COMMANDS = {
     "execute": ("tilepipe.cli.execute", "Make the tiles of a recipe that are not there yet."),
     "plan": ("tilepipe.cli.plan", "Show what a recipe would make, and the memory it would take."),
     "validate": ("tilepipe.cli.recipe", "Check a recipe, its process, its inputs and its area."),
+    "info": ("tilepipe.cli.info", "Show what a Dask scheduler has."),
     "schema": ("tilepipe.cli.recipe", "Print the JSON Schema of recipes, for editors."),
 }
 

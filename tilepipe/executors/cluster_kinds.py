@@ -157,7 +157,11 @@ def _parameters(made: type) -> set[str]:
 
 def _taken(made: type) -> set[str] | None:
     """The keywords a class takes; None where it may take any."""
-    kinds = {item.kind for item in inspect.signature(made).parameters.values()}
+    try:
+        kinds = {item.kind for item in inspect.signature(made).parameters.values()}
+    except ValueError:
+        # A class that is not written in Python may not tell.
+        return None
     return None if inspect.Parameter.VAR_KEYWORD in kinds else _parameters(made)
 
 
@@ -178,6 +182,10 @@ def _start(made: Any, spec: ClusterSpec, keywords: Mapping[str, Any], *, taken: 
         raise RecipeError(f"cluster: {made.__name__} does not take these keywords: {error}") from error
     except (OSError, RuntimeError) as error:
         raise ClusterError(f"the {spec.kind} cluster does not start: {error}") from error
+    if not hasattr(cluster, "scheduler_address"):
+        raise RecipeError(
+            f"cluster.kind: {spec.kind} starts no Dask cluster; write the dotted name of a class that does"
+        )
     return cluster
 
 

@@ -98,10 +98,6 @@ def cluster_spec(document: object) -> ClusterSpec:
         return ClusterSpec(kind=kind, scheduler=_text("address", options.get("address")), workers=workers)
     if kind == "gateway":
         _gateway(options)
-    if workers is None and (kind == "gateway" or kind in QUEUES):
-        raise RecipeError(
-            f"cluster.workers: a {kind} cluster starts with none; write `workers: 4` or {{min: 0, max: 4}}"
-        )
     return ClusterSpec(kind=kind, workers=workers, options=options)
 
 

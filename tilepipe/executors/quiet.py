@@ -6,36 +6,40 @@ from collections import deque
 __all__ = ["Quiet"]
 
 TALKERS = ("distributed", "distributed.client", "distributed.scheduler", "bokeh", "tornado", "tornado.application")
-"""The loggers that Dask gives a channel of their own."""
+"""The loggers that Dask gives channels of their own."""
 
 
-class Quiet(logging.Filter):
+class Quiet(logging.Handler):
     """Lets nothing but what is critical through to the terminal; other handlers, as of a log file, hear all.
 
     Each is taken away by itself, so that clusters may be opened and closed in any order.
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(logging.ERROR)
         self.errors: deque[str] = deque(maxlen=5)
         """The last that went wrong, for a message that says why no worker came."""
-        self._handlers = [
-            handler
-            for name in TALKERS
-            for handler in logging.getLogger(name).handlers
-            if type(handler) is logging.StreamHandler
+        self._loggers = [logging.getLogger(name) for name in TALKERS]
+        self._loggers = [logger for logger in self._loggers if logger.handlers]
+        self._channels = [
+            channel for logger in self._loggers for channel in logger.handlers if type(channel) is logging.StreamHandler
         ]
-        for handler in self._handlers:
-            handler.addFilter(self)
+        for channel in self._channels:
+            channel.addFilter(self._lets_through)
+        for logger in self._loggers:
+            logger.addHandler(self)
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Whether to show it."""
-        if record.levelno >= logging.ERROR:
-            self.errors.append(record.getMessage())
-        return record.levelno >= logging.CRITICAL
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep what went wrong."""
+        reason = record.exc_info[1] if record.exc_info else None
+        self.errors.append(record.getMessage() if reason is None else f"{record.getMessage()}: {reason}")
 
     def end(self) -> None:
         """Let all through again."""
-        for handler in self._handlers:
-            handler.removeFilter(self)
-        self._handlers.clear()
+        for channel in self._channels:
+            channel.removeFilter(self._lets_through)
+        for logger in self._loggers:
+            logger.removeHandler(self)
+
+    def _lets_through(self, record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.CRITICAL

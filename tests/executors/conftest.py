@@ -1,0 +1,29 @@
+"""Clusters for tests: real servers on loopback, as processes of their own."""
+
+import pytest
+
+from executors.servers import running_gateway, running_scheduler
+
+__all__ = ["gateway", "scheduler", "shared_scheduler"]
+
+
+@pytest.fixture
+def scheduler(tmp_path):
+    """A `dask scheduler` with two workers that a test may kill."""
+    with running_scheduler(tmp_path) as scheduler:
+        yield scheduler
+
+
+@pytest.fixture(scope="session")
+def shared_scheduler(tmp_path_factory):
+    """The same for tests that leave it as it is."""
+    with running_scheduler(tmp_path_factory.mktemp("scheduler")) as scheduler:
+        yield scheduler
+
+
+@pytest.fixture(scope="session")
+def gateway(tmp_path_factory):
+    """A Dask Gateway with workers of at most 2 cores and clusters that end after 5 s without work."""
+    pytest.importorskip("dask_gateway_server", reason="dask-gateway-server is not installed")
+    with running_gateway(tmp_path_factory.mktemp("gateway")) as gateway:
+        yield gateway

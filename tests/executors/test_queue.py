@@ -1,0 +1,115 @@
+"""Clusters whose workers are jobs of a real Slurm."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from executors.servers import HERE, until
+from slurm import PARTITION
+from tilepipe.executors.cluster import cluster_spec, open_cluster
+
+pytestmark = [pytest.mark.slurm, pytest.mark.slow]
+
+SPEC = {
+    "kind": "slurm",
+    "queue": PARTITION,
+    "cores": 1,
+    "processes": 1,
+    "memory": "1GiB",
+    "interface": "lo",
+    "scheduler_options": {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"},
+    "worker_extra_args": ["--dashboard-address", "127.0.0.1:0"],
+    "death_timeout": 10,
+    "workers": 2,
+}
+
+
+@pytest.fixture
+def spec(slurm, monkeypatch, tmp_path):
+    """What stands under `cluster`; jobs leave their logs in the folder of the test."""
+    for name in ("SLURM_CONF", "PATH"):
+        monkeypatch.setenv(name, slurm.environment[name])
+    monkeypatch.chdir(tmp_path)
+    return {**SPEC, "log_directory": str(tmp_path)}
+
+
+@pytest.fixture
+def cluster(spec):
+    cluster = open_cluster(cluster_spec(spec))
+    yield cluster
+    cluster.close()
+
+
+def jobs():
+    """The numbers of the jobs that wait or run."""
+    said = subprocess.run(["squeue", "-h", "-o", "%i"], capture_output=True, text=True, check=True)
+    return said.stdout.split()
+
+
+def test_workers_are_jobs_that_end_with_the_cluster(cluster):
+    cluster.size(10)
+    cluster.client.wait_for_workers(2, timeout=60)
+
+    assert cluster.client.submit(sum, [1, 2]).result(timeout=30) == 3
+    assert (len(jobs()), cluster.threads_max) == (2, 2)
+    futures = [cluster.client.submit(time.sleep, 600, pure=False) for _ in range(2)]
+    began = time.monotonic()
+    cluster.close()
+    assert time.monotonic() - began < 5
+    assert until(lambda: jobs() == [])
+    del futures
+
+
+def test_a_job_that_ends_has_another_in_its_place(cluster):
+    cluster.size(10)
+    cluster.client.wait_for_workers(2, timeout=60)
+    first = set(jobs())
+
+    subprocess.run(["scancel", min(first)], check=True)
+
+    assert until(lambda: len(jobs()) == 2 and set(jobs()) != first, timeout_s=60)
+
+
+def test_what_the_queue_refuses_is_heard(spec):
+    cluster = open_cluster(cluster_spec({**spec, "queue": "nowhere"}))
+    try:
+        cluster.size(10)
+
+        assert until(lambda: "invalid partition" in cluster.heard(), timeout_s=20), cluster.heard()
+    finally:
+        cluster.close()
+
+
+SCRIPT = """
+import sys, time, json
+sys.path.insert(0, {here!r})
+from tilepipe.executors.cluster import cluster_spec, open_cluster
+if __name__ == "__main__":
+    cluster = open_cluster(cluster_spec(json.loads(sys.argv[1])))
+    cluster.size(10)
+    cluster.client.wait_for_workers(2, timeout=60)
+    futures = [cluster.client.submit(time.sleep, 600, pure=False) for _ in range(2)]
+    print("open", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_jobs_end_when_the_client_is_killed(spec, tmp_path):
+    (tmp_path / "client.py").write_text(SCRIPT.format(here=HERE))
+    script = subprocess.Popen(
+        [sys.executable, str(tmp_path / "client.py"), json.dumps(spec)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=dict(os.environ),
+    )
+    assert script.stdout.readline() == "open\n"
+
+    script.kill()
+    script.communicate()
+
+    assert until(lambda: jobs() == [], timeout_s=60)
