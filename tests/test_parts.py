@@ -10,8 +10,10 @@ import pytest
 pytestmark = pytest.mark.skipif("TILEPIPE_TEST_ALL" not in os.environ, reason="TILEPIPE_TEST_ALL is not set")
 
 
-@pytest.mark.parametrize("program", ["gdalinfo", "gdalwarp", "gdaldem", "gdaladdo", "gdal_translate"])
-def test_the_programs_of_gdal_are_there(program):
+@pytest.mark.parametrize(
+    "program", ["gdalinfo", "gdalwarp", "gdaldem", "gdaladdo", "gdal_translate", "slurmctld", "slurmd", "munged"]
+)
+def test_the_programs_that_tests_need_are_there(program):
     assert shutil.which(program)
 
 

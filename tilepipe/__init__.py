@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tilepipe.inputs.tile_input import TileInput
     from tilepipe.outcome import Outcome
     from tilepipe.pipeline import Pipeline
+    from tilepipe.plan import Share
     from tilepipe.recipe import Recipe, load_recipe, make_recipe
     from tilepipe.run import run
     from tilepipe.selection import Selection, make_plan, select
@@ -21,6 +22,7 @@ __all__ = [
     "Pipeline",
     "Recipe",
     "Selection",
+    "Share",
     "Tile",
     "TileInput",
     "TilepipeError",
@@ -38,6 +40,7 @@ HOMES = {
     "Pipeline": "pipeline",
     "Recipe": "recipe",
     "Selection": "selection",
+    "Share": "plan",
     "Tile": "geo.pyramid",
     "TileInput": "inputs.tile_input",
     "TilepipeError": "errors",

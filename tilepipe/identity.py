@@ -13,7 +13,7 @@ from tilepipe.geo.geometry import Area, boxes
 from tilepipe.geo.grid import Bounds
 from tilepipe.recipe import describe_changes
 
-__all__ = ["Identity", "compare", "outdated", "record"]
+__all__ = ["Identity", "compare", "differs", "outdated", "record"]
 
 SELECTS = ("zooms", "area")
 """Keys of the recipe that say which tiles are made, not what is in them."""
@@ -42,7 +42,7 @@ class Identity:
     """Width of the world in units of the crs where it wraps."""
 
 
-def compare(before: Facts, now: Identity, *, accept: bool, whole: bool) -> bool:
+def compare(before: Facts, now: Identity, *, accept: bool, whole: bool, part: bool = False) -> bool:
     """Whether the files are of another layout than before, so that none of them can stay.
 
     Args:
@@ -50,24 +50,35 @@ def compare(before: Facts, now: Identity, *, accept: bool, whole: bool) -> bool:
         now: this run.
         accept: keep tiles of another recipe.
         whole: make all tiles again.
+        part: others may be at work on the same output.
 
     Raises:
         JournalError: the tiles there were made by another recipe, process or layout, and nobody said what to do.
     """
+    moved = [f"output {change}" for change in describe_changes(before["layout"], now.layout)]
+    if moved and (part or not whole):
+        raise JournalError(_refusal(moved, "its files are of another kind; --overwrite alone starts over"))
+    changes = [] if accept or whole else _changes(before, now)
+    if changes:
+        raise JournalError(
+            _refusal(changes, "--overwrite without a selection makes all tiles again, --accept-changes keeps them")
+        )
+    return bool(moved)
+
+
+def differs(before: Facts, now: Identity) -> bool:
+    """Whether another recipe or process made what is there."""
+    return bool(_changes(before, now))
+
+
+def _changes(before: Facts, now: Identity) -> list[str]:
     changes = describe_changes(before["recipe"], now.recipe, ignore=SELECTS)
     if before["process"] != now.process:
         changes.append(f"the code of the process: {before['process']} -> {now.process}")
     for zoom, facts in _common(before, now):
         if facts[0]["values"] != facts[1]["values"]:
             changes.append(f"what ${{...}} stands for at zoom {zoom}")
-    moved = [f"output {change}" for change in describe_changes(before["layout"], now.layout)]
-    if moved and not whole:
-        raise JournalError(_refusal(moved, "its files are of another kind; --overwrite alone starts over"))
-    if changes and not accept and not whole:
-        raise JournalError(
-            _refusal(changes, "--overwrite without a selection makes all tiles again, --accept-changes keeps them")
-        )
-    return bool(moved)
+    return changes
 
 
 def outdated(before: Facts, now: Identity) -> Iterator[tuple[Area, tuple[int, ...], float]]:

@@ -2,41 +2,32 @@
 
 The journal is a row of small objects, each a few JSON records, written only by the run loop and never changed.
 In the order of their names they tell the whole story: which recipe, process and inputs a run had, what became of
-each task, and from when on some tiles count as not made.
+each task, and from when on some tiles count as not made. Parts of a run that write side by side have a row each.
 """
 
 import json
-import os
-import socket
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from tilepipe import records
-from tilepipe.errors import OutputError
-from tilepipe.geo.geometry import Area
-from tilepipe.geo.pyramid import Pyramid, Tile
-from tilepipe.identity import Identity, compare, outdated, record
+from tilepipe.geo.pyramid import Tile
+from tilepipe.identity import Identity, record
 from tilepipe.index.extent import Limits
 from tilepipe.known import Known
-from tilepipe.lock import hold
 from tilepipe.outcome import Outcome
 from tilepipe.outputs.protocol import Part
 from tilepipe.outputs.tile_directory import TileDirectory
 from tilepipe.storage import LocalStorage
 
-__all__ = ["Journal", "open_journal"]
+__all__ = ["Journal"]
 
 SHARE = 20
 """Writing records may take one part in this many of a run's time, so that a far-off storage does not hold it up."""
 
 MERGED = 512
 """Objects of one run that are put together into one."""
-
-ZOOMS = 31
-"""Zooms that an output may have."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,16 +40,24 @@ class Journal:
     """None where nothing was made before: then nothing needs to be looked up."""
     before: Mapping[str, Any] | None = None
     """What the last run was made from."""
+    last: records.Key
+    """The last object of this run, or the one that its first comes after."""
+    earlier: list[records.Key] = field(default_factory=list)
+    """Objects that this run puts together before it writes its own."""
+    plan: Mapping[str, Any] | None = None
+    """What parts of one run have in common; None for a whole run."""
+    over: str | None = None
+    """What is made again of what is there: `all`, or the `share` of a part; None where nothing is."""
+    of: int = 0
+    """How many parts the last run consisted of that came in parts."""
     begun: float
     """When the first run began, in seconds since 1970."""
     replaces: bool = False
     """Whether something may be stored already where a tile is to be made."""
     fillers: set[Tile] = field(default_factory=set)
     """Files that stand for nothing."""
-    segment: int = 0
-    """Number of the last object written."""
-    first: int = 1
-    """Number of the first object that may be put together with later ones."""
+    written: list[records.Key] = field(default_factory=list)
+    """Objects that may be put together with later ones."""
     pending: list[str] = field(default_factory=list)
     has_begun: bool = False
     flushed_at: float = 0.0
@@ -67,11 +66,26 @@ class Journal:
 
     def begin(self, now: Identity) -> None:
         """Note what this run makes tiles from; nothing is written before."""
-        self.note({"run": record(now, self.before), "begun": self.begun, "at": time.time()})
+        if len(self.earlier) > 1:
+            into = self.earlier[-1] if self.earlier[-1].part == self.last.part else self.last.next()
+            records.merge(self.storage, self.earlier, into)
+            self.last = into
+        part = self.last.part
+        run = {"run": record(now, self.before), "part": part, "plan": self.plan, "over": self.over}
+        line = json.dumps({**run, "begun": self.begun, "at": time.time()})
+        # What a part forgets, it forgets as that part; a whole run speaks of what the parts before it made.
+        self.pending.insert(0 if part else len(self.pending), line)
+        if self.known is not None and not part:
+            self.known.begin(0, beside=False)
         self.flush()
         self.storage.put(".tilepipe/process.py", now.code.encode())
         self.storage.put(".tilepipe/recipe.json", json.dumps(now.recipe, indent=1).encode())
         self.has_begun = True
+
+    def end(self) -> None:
+        """Note that all was made that was to be made again."""
+        if self.over is not None:
+            self.note({"end": self.last.part})
 
     def add(self, outcome: Outcome) -> None:
         """Note what became of a task, to be written at the next flush."""
@@ -118,111 +132,15 @@ class Journal:
         if not self.pending:
             return
         started = time.monotonic()
-        self.segment += 1
-        self.storage.put(records.key(self.segment), ("\n".join(self.pending) + "\n").encode())
+        self.last = self.last.next()
+        self.storage.put(str(self.last), ("\n".join(self.pending) + "\n").encode())
         self.pending.clear()
-        if self.segment - self.first >= MERGED:
-            records.merge(self.storage, range(self.first, self.segment + 1))
-            self.first = self.segment + 1
+        self.written.append(self.last)
+        if len(self.written) >= MERGED:
+            records.merge(self.storage, self.written, self.last)
+            self.written.clear()
         self.flushed_at = time.monotonic()
         self.flush_s = self.flushed_at - started
-
-
-@contextmanager
-def open_journal(
-    *,
-    output: TileDirectory,
-    storage: LocalStorage,
-    identity: Identity,
-    overwrite: Area | None = None,
-    overwrite_zooms: tuple[int, ...] | None = None,
-    accept_changes: bool = False,
-) -> Iterator[Journal]:
-    """Take hold of an output and read what was made of it.
-
-    Args:
-        output: where the tiles are.
-        storage: the output's folder.
-        identity: what this run makes tiles from.
-        overwrite: tiles that touch it are made again.
-        overwrite_zooms: only these of them; None starts the whole output over.
-        accept_changes: keep tiles of another recipe.
-
-    Raises:
-        JournalError: another run holds the output, or it was made by another recipe or process.
-        StorageError: the journal cannot be read or written.
-    """
-    folder = os.path.join(storage.root, ".tilepipe")
-    try:
-        os.makedirs(folder, exist_ok=True)
-    except OSError as error:
-        place = folder if os.path.isdir(storage.root) else storage.root
-        raise OutputError(f"{place} cannot be made: {error.strerror}; choose another output.path") from error
-    holder: dict[str, str | int] = {
-        "pid": os.getpid(),
-        "host": socket.gethostname(),
-        "since": time.strftime("%Y-%m-%d %H:%M:%S"),
-    }
-    with hold(os.path.join(folder, "lock"), holder):
-        storage.sweep()
-        journal = Journal(storage=storage, output=output, begun=time.time(), replaces=_has_tiles(storage))
-        numbers = records.numbers(storage)
-        over = None if overwrite is None else (overwrite if overwrite_zooms is not None else Area(None))
-        if numbers:
-            _resume(journal, numbers, identity, over, overwrite_zooms, accept=accept_changes)
-        try:
-            yield journal
-        finally:
-            if journal.has_begun:
-                journal.flush()
-
-
-def _resume(
-    journal: Journal,
-    numbers: list[int],
-    identity: Identity,
-    overwrite: Area | None,
-    zooms: tuple[int, ...] | None,
-    *,
-    accept: bool,
-) -> None:
-    """Go on with what earlier runs made, or start over."""
-    storage = journal.storage
-    before = records.last_run(storage, numbers)
-    journal.segment, journal.first = numbers[-1], numbers[-1] + 1
-    journal.begun = before["begun"]
-    whole = overwrite is not None and zooms is None
-    if compare(before["run"], identity, accept=accept, whole=whole):
-        _clear(journal, numbers, before["run"]["layout"])
-        return
-    journal.before = before["run"]
-    known = journal.known = Known(
-        output=journal.output, pyramid=journal.output.pyramid, objects=journal.output.objects, fillers=journal.fillers
-    )
-    records.tell(storage, numbers, known)
-    again = [] if overwrite is None else [(overwrite, zooms, 0)]
-    for area, at_zooms, margin in (*again, *outdated(before["run"], identity)):
-        known.forget(area, zooms=at_zooms, margin_px=margin)
-        journal.note(records.forgetting(area, at_zooms, margin))
-    if len(numbers) > 1:
-        records.merge(storage, numbers)
-
-
-def _clear(journal: Journal, numbers: list[int], facts: Mapping[str, Any]) -> None:
-    """Remove the tiles that were made under another layout, and the story of them; nothing that others put there."""
-    before = replace(journal.output, pyramid=Pyramid(**facts["pyramid"]), metatile=facts["metatile"])
-    known = Known(output=before, pyramid=before.pyramid, objects=before.objects, fillers=set())
-    records.tell(journal.storage, numbers, known)
-    for tile, _ in (*known.written(), *known.stale()):
-        before.delete(tile)
-    for filler in known.fillers:
-        journal.storage.delete(before.key(filler))
-    journal.storage.remove(records.FOLDER)
-
-
-def _has_tiles(storage: LocalStorage) -> bool:
-    """Whether there are folders of zooms, whoever made them."""
-    return any(os.path.isdir(os.path.join(storage.root, str(zoom))) for zoom in range(ZOOMS))
 
 
 def _extend(limits: dict[int, Limits], pieces: Iterable[Tile], parts: Iterable[Part]) -> None:

@@ -2,7 +2,7 @@
 
 import struct
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -56,12 +56,24 @@ class Known:
         self._rows: dict[tuple[int, int], Row] = {}
         self._indexed: list[Row] = []
         self._times: array[float] = array("d")
+        self._parts_of: array[int] = array("I")
+        """For each turn the part that it belongs to, 0 for a whole run."""
+        self._since = 0
+        """The turn at which the first of the parts began that may run side by side; their order says nothing."""
+        self._part = 0
         self.fillers = fillers
+
+    def begin(self, part: int, *, beside: bool) -> None:
+        """Take what comes from here on as made by a part (0: a whole run), *beside* the part before it or after."""
+        self._part = part
+        if not beside:
+            self._since = len(self._times)
 
     def add(self, outcome: Outcome, *, at: float) -> None:
         """Take in what became of a task at time *at*."""
         turn = len(self._times)
         self._times.append(at)
+        self._parts_of.append(self._part)
         for tile, parts in zip(outcome.tiles(outcome.written), outcome.parts, strict=True):
             self._append(tile, turn, WRITTEN, parts)
         for tile in outcome.tiles(outcome.empty):
@@ -71,8 +83,22 @@ class Known:
         for tile in outcome.tiles(outcome.blocked):
             self._append(tile, turn, BLOCKED, ())
 
-    def forget(self, area: Area, *, zooms: Iterable[int] | None = None, margin_px: float = 0) -> None:
-        """Count the tiles that touch *area*, at *zooms* or at all, as not made."""
+    def forget(
+        self,
+        area: Area,
+        *,
+        zooms: Iterable[int] | None = None,
+        margin_px: float = 0,
+        made_by: Collection[int] | None = None,
+    ) -> None:
+        """Count the tiles that touch *area*, at *zooms* or at all, as not made.
+
+        Args:
+            area: where.
+            zooms: at which zooms; None for all.
+            margin_px: how much larger the tiles count.
+            made_by: of the tiles that parts made side by side, only those of these parts; of older tiles, all.
+        """
         wanted = None if zooms is None else set(zooms)
         for (zoom, number), row in self._rows.items():
             if wanted is not None and zoom not in wanted:
@@ -81,8 +107,15 @@ class Known:
             cols = np.fromiter(index, dtype=np.int64, count=len(index))
             touched = area.touched(self._pyramid, zoom, np.full_like(cols, number), cols, margin_px)
             for col in cols[touched].tolist():
-                place = index[col]
-                row.states[place] = STALE if row.states[place] in {WRITTEN, STALE} else UNKNOWN
+                if made_by is None or self._concerned(row.turns[index[col]], made_by):
+                    _spoil(row, index[col])
+
+    def forget_tiles(self, tiles: Iterable[Tile]) -> None:
+        """Count some tiles as not made."""
+        for tile in tiles:
+            row = self._rows.get((tile.zoom, tile.row))
+            if row is not None and tile.col in self._index(row):
+                _spoil(row, self._index(row)[tile.col])
 
     def __call__(self, tiles: Iterable[Tile]) -> Mapping[Tile, Made]:
         """What became of those of *tiles* that are good, or of which is known that they could not be made."""
@@ -116,6 +149,9 @@ class Known:
     def stale(self) -> Iterator[tuple[Tile, tuple[Part, ...]]]:
         """Every tile that was written, is not good any more, and was not made again."""
         return self._latest(STALE)
+
+    def _concerned(self, turn: int, parts: Collection[int]) -> bool:
+        return turn < self._since or self._parts_of[turn] in parts
 
     def _latest(self, state: int) -> Iterator[tuple[Tile, tuple[Part, ...]]]:
         for (zoom, number), row in self._rows.items():
@@ -171,3 +207,7 @@ class Known:
             else:
                 young = young or found.modified > at + CLOCKS_S
         return not young or self._output.checksum(tile) == tuple(part.crc for part in parts)
+
+
+def _spoil(row: Row, place: int) -> None:
+    row.states[place] = STALE if row.states[place] in {WRITTEN, STALE} else UNKNOWN

@@ -5,19 +5,20 @@ so that its overviews can be made. The walk is lazy: it holds one path through t
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import count
 from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 
 from tilepipe.errors import PlanError
-from tilepipe.geo.branch import children_of, full
+from tilepipe.geo.branch import bits, children_of, full, tile_at
 from tilepipe.geo.geometry import Area, Indices
 from tilepipe.geo.pyramid import Pyramid, Tile
 
-__all__ = ["LARGEST_DEPTH", "Branch", "Plan", "depth_for"]
+__all__ = ["LARGEST_DEPTH", "Branch", "Plan", "Share", "depth_for"]
 
 LARGEST_DEPTH = 3
 """64 leaves: enough to share the cost of a task, few enough to lose when a worker is killed."""
@@ -33,6 +34,24 @@ class Branch(NamedTuple):
     depth: int
     tiles: int
     """Bits of `geo.branch`."""
+
+    def each(self) -> Iterator[Tile]:
+        """The tiles themselves."""
+        return (tile_at(self.root, bit) for bit in bits(self.tiles))
+
+
+class Share(NamedTuple):
+    """One of several shares that the branches are dealt out to, as cards are: neighbours go to different hands.
+
+    So a share has its part of what is dense and of what is empty. What neighbours read in common lies within a branch.
+    """
+
+    number: int
+    """From 1."""
+    of: int
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.of}"
 
 
 class Band(NamedTuple):
@@ -54,6 +73,8 @@ class Plan:
     """Those of them that are made from the zoom below in the tree, whose number is one higher."""
     depth: int = LARGEST_DEPTH
     """Zooms below the root of a branch."""
+    share: Share | None = None
+    """Which of the branches count; None for all."""
 
     def __post_init__(self) -> None:
         if not self.zooms or list(self.zooms) != sorted(set(self.zooms)):
@@ -61,18 +82,50 @@ class Plan:
 
     def branches(self) -> Iterator[Branch]:
         """Every planned tile in exactly one branch; a branch after those below it."""
+        share = self.share or Share(1, 1)
+        return (branch for _, branch in self.deal(share.of, only=share.number))
+
+    def deal(self, of: int, *, only: int | None = None) -> Iterator[tuple[int, Branch]]:
+        """Every branch, or those of *only* one share, with the number of the share it belongs to among *of*."""
         bands = self._bands()
-        for tile, inside in self._top(bands[-1].root):
-            yield from self._walk(bands, tile, inside=inside)
+        planned = [self._planned(band) for band in bands]
+        turns = [count() for _ in bands]
+        for place, tile, inside in self._roots(bands):
+            # Each band begins with another share, so that those of few branches do not all go to the first.
+            number = (next(turns[place]) + place) % of + 1
+            if only is None or number == only:
+                depth = bands[place].leaf - bands[place].root
+                tiles = self._bits(tile, depth, inside=inside) & planned[place]
+                if tiles:
+                    yield number, Branch(tile, depth, tiles)
 
     def count(self) -> Mapping[int, int]:
         """How many tiles there are at each zoom; parts of the tree that lie inside the area are not walked."""
+        if self.share is not None:
+            return _counts_of_share(self)
         return _counts(self.pyramid, self.area, self.zooms)
 
     def count_branches(self) -> int:
         """How many branches there are."""
-        roots = Plan(pyramid=self.pyramid, area=self.area, zooms=tuple(sorted(band.root for band in self._bands())))
-        return sum(roots.count().values())
+        roots = [band.root for band in self._bands()]
+        counts = replace(self, zooms=tuple(sorted(roots)), reduced=frozenset(), share=None).count()
+        if self.share is None:
+            return sum(counts.values())
+        share = self.share
+        return sum(
+            (counts[root] - 1 - (share.number - 1 - place) % share.of) // share.of + 1
+            for place, root in enumerate(roots)
+        )
+
+    def base(self) -> "Plan | None":
+        """The part of this whose branches read none of the others' tiles; None where there is no such branch."""
+        zooms: set[int] = set()
+        for band in self._bands():
+            if band.leaf in self.reduced:
+                break
+            zooms.update(range(band.root, band.leaf + 1))
+        kept = tuple(zoom for zoom in self.zooms if zoom in zooms)
+        return replace(self, zooms=kept, reduced=self.reduced & zooms) if kept else None
 
     def _bands(self) -> list[Band]:
         """The zooms cut to the depth of a branch, finest first.
@@ -90,15 +143,17 @@ class Plan:
             remaining = [zoom for zoom in remaining if zoom < root]
         return bands
 
-    def _walk(self, bands: list[Band], tile: Tile, *, inside: bool) -> Iterator[Branch]:
-        *lower, band = bands
+    def _roots(self, bands: list[Band]) -> Iterator[tuple[int, Tile, bool]]:
+        """The root of each branch, the place of its band, and whether it is known to lie in the area."""
+        for tile, inside in self._top(bands[-1].root):
+            yield from self._walk(bands, tile, inside=inside)
+
+    def _walk(self, bands: list[Band], tile: Tile, *, inside: bool) -> Iterator[tuple[int, Tile, bool]]:
+        lower = bands[:-1]
         if lower:
             for below, below_inside in self._descend(tile, lower[-1].root, inside=inside):
                 yield from self._walk(lower, below, inside=below_inside)
-        depth = band.leaf - band.root
-        tiles = self._bits(tile, depth, inside=inside) & self._planned(band)
-        if tiles:
-            yield Branch(tile, depth, tiles)
+        yield len(lower), tile, inside
 
     def _planned(self, band: Band) -> int:
         """The bits of the zooms of a band that are planned."""
@@ -184,6 +239,18 @@ def _counts(pyramid: Pyramid, area: Area, zooms: tuple[int, ...]) -> Mapping[int
             counts[zoom] += len(rows)
         rows, cols = _children(pyramid, zoom, rows, cols)
         pending.extend((zoom + 1, rows[at : at + BATCH], cols[at : at + BATCH]) for at in range(0, len(rows), BATCH))
+    return MappingProxyType(counts)
+
+
+@lru_cache(maxsize=4)
+def _counts_of_share(plan: Plan) -> Mapping[int, int]:
+    """How many tiles of a share there are at each zoom: its branches have to be walked."""
+    counts = dict.fromkeys(plan.zooms, 0)
+    for branch in plan.branches():
+        for level in range(branch.depth + 1):
+            zoom = branch.root.zoom + level
+            if zoom in counts:
+                counts[zoom] += (branch.tiles & (full(level) ^ (full(level - 1) if level else 0))).bit_count()
     return MappingProxyType(counts)
 
 

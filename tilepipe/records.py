@@ -1,86 +1,157 @@
-"""The lines of a journal: which objects hold them, and what each says.
+"""The lines of a journal: which objects hold them, in which order, and what each says.
 
 A line is a JSON mapping whose first key says its kind: `run` (what a run made tiles from), `task` (what became of
-one), `forget` (tiles that count as not made from here on), `drop` (a tile that was removed) or `filler` (a file that
-stands for nothing).
+one), `forget` (tiles that count as not made from here on), `drop` (a tile that was removed), `filler` (a file that
+stands for nothing) or `end` (a part that made all of its share).
 """
 
 import base64
 import json
 import struct
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, NamedTuple, Self
 
 import shapely
 
 from tilepipe.errors import JournalError
 from tilepipe.geo.geometry import Area
-from tilepipe.geo.pyramid import Tile
+from tilepipe.geo.pyramid import Pyramid, Tile
 from tilepipe.known import Known
 from tilepipe.outcome import Failure, Outcome
 from tilepipe.outputs.protocol import Part
+from tilepipe.plan import Plan, Share
 from tilepipe.storage import LocalStorage
 
-__all__ = ["FOLDER", "decode", "encode", "forgetting", "key", "last_run", "merge", "numbers", "read", "tell"]
+__all__ = [
+    "FOLDER",
+    "Key",
+    "decode",
+    "encode",
+    "forgetting",
+    "forgetting_share",
+    "keys",
+    "merge",
+    "read",
+    "signature",
+    "tell",
+]
 
 FOLDER = ".tilepipe/journal"
 
 
-def numbers(storage: LocalStorage) -> list[int]:
-    """The numbers of the objects there are, in their order."""
-    return sorted(int(entry.key.rsplit("/", 1)[1].split(".")[0]) for entry in storage.list(FOLDER))
+class Key(NamedTuple):
+    """The place of an object in the story.
+
+    Objects of a whole run each have a chapter of their own. The parts of a run, which write at the same time, share
+    one, in which each has its own row.
+    """
+
+    chapter: int
+    part: int = 0
+    serial: int = 0
+
+    def __str__(self) -> str:
+        row = f"-{self.part:05}-{self.serial:08}" if self.part else ""
+        return f"{FOLDER}/{self.chapter:010}{row}.jsonl"
+
+    @classmethod
+    def of(cls, name: str) -> Self:
+        """The key of that name."""
+        return cls(*map(int, name.rpartition("/")[2].removesuffix(".jsonl").split("-")))
+
+    def next(self) -> Self:
+        """The next object of the same run."""
+        return self._replace(serial=self.serial + 1) if self.part else self._replace(chapter=self.chapter + 1)
 
 
-def key(number: int) -> str:
-    """The name of an object."""
-    return f"{FOLDER}/{number:010}.jsonl"
+def keys(storage: LocalStorage) -> list[Key]:
+    """The objects there are, in their order."""
+    return sorted(Key.of(entry.key) for entry in storage.list(FOLDER))
 
 
-def merge(storage: LocalStorage, segments: Sequence[int]) -> None:
-    """Put objects together under the name of the last; read twice, a record says the same as once."""
-    texts = [storage.get(key(number)) or b"" for number in segments]
-    storage.put(key(segments[-1]), b"".join(texts))
-    for number in segments[:-1]:
-        storage.delete(key(number))
+def merge(storage: LocalStorage, objects: Sequence[Key], into: Key) -> None:
+    """Put objects together as the last of them, or one after it; read twice, a record says the same as once."""
+    storage.put(str(into), b"".join(storage.get(str(key)) or b"" for key in objects))
+    for key in objects:
+        if key != into:
+            storage.delete(str(key))
 
 
-def read(storage: LocalStorage, segments: Sequence[int], *, only: bytes = b"") -> Iterator[dict[str, Any]]:
-    """The records in their order; with *only*, those that start so."""
-    for number in segments:
-        for line in (storage.get(key(number)) or b"").splitlines():
+def read(
+    storage: LocalStorage, objects: Sequence[Key], *, only: tuple[bytes, ...] = (b"",)
+) -> Iterator[dict[str, Any]]:
+    """The records in their order, those whose lines begin with one of *only*.
+
+    Raises:
+        FileNotFoundError: an object is gone: whoever writes it has put it together with others.
+        JournalError: an object is damaged.
+    """
+    for key in objects:
+        text = storage.get(str(key))
+        if text is None:
+            raise FileNotFoundError(str(key))
+        for line in text.splitlines():
             if not line.startswith(only):
                 continue
             try:
                 yield json.loads(line)
             except ValueError as error:
                 raise JournalError(
-                    f"{storage.root}/{key(number)} is not a journal: {error}; start over with another output.path"
+                    f"{storage.root}/{key} is not a journal: {error}; start over with another output.path"
                 ) from error
 
 
-def last_run(storage: LocalStorage, segments: Sequence[int]) -> dict[str, Any]:
-    """What the last run was made from."""
-    last: dict[str, Any] = {}
-    for record in read(storage, segments, only=b'{"run"'):
-        last = record
-    if not last:
-        raise JournalError(f"{storage.root}/{FOLDER} tells of no run; remove it to start over")
-    return last
+def signature(plan: Plan) -> dict[str, Any]:
+    """What parts of one run have in common, so that no tile belongs to two of them."""
+    assert plan.share is not None  # noqa: S101 - only parts are asked
+    return {"of": plan.share.of, "zooms": [*plan.zooms], "depth": plan.depth, "area": _spelled(plan.area)}
 
 
-def tell(storage: LocalStorage, segments: Sequence[int], known: Known) -> None:
-    """Tell *known* the whole story."""
-    for record in read(storage, segments):
-        if "task" in record:
-            known.add(decode(record), at=record["at"])
-        elif "forget" in record:
-            wkt = record["forget"]["area"]
-            area = Area(None if wkt is None else shapely.from_wkt(wkt))
-            known.forget(area, zooms=record["forget"]["zooms"], margin_px=record["forget"]["margin_px"])
-        elif "drop" in record:
-            known.drop(Tile(*record["drop"]))
-        elif "filler" in record:
-            known.fillers.add(Tile(*record["filler"]))
+def tell(storage: LocalStorage, objects: Sequence[Key], known: Known, *, without: Collection[int] = ()) -> None:
+    """Tell *known* the whole story, of the parts *without* in the last chapter only what they say of others' tiles.
+
+    Raises:
+        FileNotFoundError: an object is gone: whoever writes it has put it together with others.
+    """
+    last = objects[-1].chapter
+    plan: Mapping[str, Any] | None = None
+    for key in objects:
+        brief = key.chapter == last and key.part in without
+        for record in read(storage, [key], only=(b'{"run"', b'{"forget"') if brief else (b"",)):
+            if "task" in record:
+                known.add(decode(record), at=record["at"])
+            elif "run" in record:
+                known.begin(record["part"], beside=record["part"] > 0 and record["plan"] == plan)
+                plan = record["plan"]
+            elif "forget" in record:
+                _forget(known, record["forget"])
+            elif "drop" in record:
+                known.drop(Tile(*record["drop"]))
+            elif "filler" in record:
+                known.fillers.add(Tile(*record["filler"]))
+
+
+def _forget(known: Known, facts: Mapping[str, Any]) -> None:
+    if "share" not in facts:
+        made_by = None if facts["made_by"] is None else frozenset(facts["made_by"])
+        known.forget(
+            _read(facts["area"]),
+            zooms=facts["zooms"],
+            margin_px=facts["margin_px"],
+            made_by=made_by,
+        )
+        return
+    plan = Plan(
+        pyramid=Pyramid(**facts["pyramid"]),
+        area=_read(facts["area"]),
+        zooms=tuple(facts["zooms"]),
+        depth=facts["depth"],
+        reduced=frozenset(facts["reduced"]),
+        share=Share(*facts["share"]),
+    )
+    for branch in plan.branches():
+        known.forget_tiles(branch.each())
 
 
 def encode(outcome: Outcome, at: float) -> dict[str, Any]:
@@ -120,7 +191,38 @@ def decode(record: Mapping[str, Any]) -> Outcome:
     )
 
 
-def forgetting(area: Area, zooms: tuple[int, ...] | None, margin_px: float) -> dict[str, Any]:
+def forgetting(
+    area: Area, *, zooms: tuple[int, ...] | None, margin_px: float, made_by: Collection[int] | None
+) -> dict[str, Any]:
     """The line from which on tiles do not count; the arguments are those of `Known.forget`."""
-    wkt = None if area.geometry is None else shapely.to_wkt(area.geometry, rounding_precision=-1)
-    return {"forget": {"area": wkt, "zooms": zooms, "margin_px": margin_px}}
+    return {
+        "forget": {
+            "area": _spelled(area),
+            "zooms": zooms,
+            "margin_px": margin_px,
+            "made_by": None if made_by is None else sorted(made_by),
+        }
+    }
+
+
+def forgetting_share(plan: Plan) -> dict[str, Any]:
+    """The line from which on the tiles of a share do not count."""
+    assert plan.share is not None  # noqa: S101 - only parts are asked
+    return {
+        "forget": {
+            "share": [*plan.share],
+            "pyramid": asdict(plan.pyramid),
+            "area": _spelled(plan.area),
+            "zooms": [*plan.zooms],
+            "reduced": sorted(plan.reduced),
+            "depth": plan.depth,
+        }
+    }
+
+
+def _spelled(area: Area) -> str | None:
+    return None if area.geometry is None else shapely.to_wkt(area.geometry, rounding_precision=-1)
+
+
+def _read(wkt: str | None) -> Area:
+    return Area(None if wkt is None else shapely.from_wkt(wkt))

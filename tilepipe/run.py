@@ -13,12 +13,14 @@ from tilepipe.errors import PlanError, StorageError
 from tilepipe.executors.protocol import Executor
 from tilepipe.identity import Identity
 from tilepipe.index.files import write_index
-from tilepipe.journal import Journal, open_journal
+from tilepipe.journal import Journal
 from tilepipe.loop import loop
 from tilepipe.outcome import Outcome
+from tilepipe.part import refuse_missing
 from tilepipe.pipeline import Pipeline
 from tilepipe.plan import Plan
 from tilepipe.process import title
+from tilepipe.resume import Wish, open_journal
 from tilepipe.selection import Selection
 
 __all__ = ["run"]
@@ -37,11 +39,13 @@ def run(
     accept_changes: bool = False,
     stop: bool = True,
     retries: int = 2,
+    finishing: bool = False,
 ) -> Generator[Outcome, None, None]:
     """Make the tiles of *plan* that are not there yet, and the index of all that are.
 
     Leaving the iterator early ends what is under way; what was made is noted, and the index is written. A tile that
-    fails, and the overviews above it that are not made therefore, lose the files they had.
+    fails, and the overviews above it that are not made therefore, lose the files they had. Where *plan* is one part's
+    share, others may run at the same time, and what is left to do when all have run stays to be done.
 
     Args:
         pipeline: what to make tiles from.
@@ -52,38 +56,37 @@ def run(
         accept_changes: keep tiles that another recipe or process made.
         stop: whether to end at the first failed tile, or to go on without it.
         retries: how often a passing fault of an input or a storage is tried again.
+        finishing: refuse to start while tiles are missing that parts make.
 
     Yields:
         What became of each task.
 
     Raises:
         JournalError: another run holds the output, or another recipe made it.
-        PlanError: overviews are asked for of tiles that were never made.
+        PlanError: overviews are asked for of tiles that were never made, or parts have not run.
         RunFailed: after the last outcome, when tiles failed.
     """
     whole = selection.everything
     identity = _identity(pipeline)
-    with open_journal(
-        output=pipeline.output,
-        storage=pipeline.storage,
-        identity=identity,
-        overwrite=plan.area if overwrite else None,
-        overwrite_zooms=None if whole else plan.zooms,
-        accept_changes=accept_changes,
-    ) as journal:
+    wish = Wish(plan=plan, whole=whole, overwrite=overwrite, accept=accept_changes)
+    with open_journal(output=pipeline.output, storage=pipeline.storage, identity=identity, wish=wish) as journal:
         _check_sources(plan, journal, pipeline)
+        if finishing:
+            refuse_missing(plan, of=journal.of, lookup=journal.known, failed=stop, recipe=pipeline.name)
         journal.begin(identity)
         kept = True
         try:
             made = loop(pipeline, plan, executor=executor, journal=journal, stop=stop, retries=retries)
             yield from _without_unmade(pipeline, made)
-            if whole:
-                _remove_stale(pipeline, journal, plan, everything=overwrite)
+            if whole and plan.share is None:
+                _remove_stale(pipeline, journal, plan, everything=journal.over == "all")
+            if whole or plan.share is not None:
+                journal.end()
         except StorageError:
             kept = False
             raise
         finally:
-            if kept:
+            if kept and plan.share is None:
                 _index(pipeline, journal)
 
 

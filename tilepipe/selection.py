@@ -12,8 +12,9 @@ from tilepipe.errors import PlanError, RecipeError
 from tilepipe.geo.geometry import Area, box, boxes, edge
 from tilepipe.geo.grid import Bounds, merged
 from tilepipe.geo.pyramid import Pyramid, Tile
+from tilepipe.part import share_of
 from tilepipe.pipeline import Pipeline
-from tilepipe.plan import Plan, depth_for
+from tilepipe.plan import Plan, Share, depth_for
 
 __all__ = ["Selection", "cut_for", "make_plan", "select"]
 
@@ -76,11 +77,12 @@ def select(
     return Selection(zooms=chosen)
 
 
-def make_plan(pipeline: Pipeline, selection: Selection, *, slots: int) -> Plan:
-    """The tiles of a run, in branches small enough for *slots* workers.
+def make_plan(pipeline: Pipeline, selection: Selection, *, slots: int, part: Share | None = None) -> Plan:
+    """The tiles of a run, or of one *part* of it, in branches small enough for *slots* workers.
 
     Raises:
-        PlanError: there is nothing to make: the selection lies outside of the recipe's area.
+        PlanError: there is nothing to make: the selection lies outside of the recipe's area, or a part is left with
+            overviews only.
     """
     area = _area(pipeline)
     if selection.area is not None:
@@ -93,11 +95,13 @@ def make_plan(pipeline: Pipeline, selection: Selection, *, slots: int) -> Plan:
         area = Area(shared)
     zooms = selection.zooms or pipeline.zooms
     plan = Plan(pyramid=pipeline.pyramid, area=area, zooms=zooms, reduced=pipeline.reduced & frozenset(zooms))
-    return cut_for(plan, slots)
+    return cut_for(plan, slots) if part is None else share_of(plan, part)
 
 
 def cut_for(plan: Plan, slots: int) -> Plan:
-    """The same tiles in branches small enough for *slots* workers."""
+    """The same tiles in branches small enough for *slots* workers; those of a part stay as all parts know them."""
+    if plan.share is not None:
+        return plan
     return replace(plan, depth=depth_for(plan.count()[plan.zooms[-1]], slots))
 
 

@@ -300,7 +300,7 @@ def test_a_changed_recipe_is_refused_key_by_key(desk, reference):
 
 def test_a_second_run_is_refused_and_the_first_is_named(desk):
     (desk.folder / "out/.tilepipe").mkdir(parents=True)
-    with hold(str(desk.folder / "out/.tilepipe/lock"), {"pid": 4711, "host": "here"}):
+    with hold(str(desk.folder / "out/.tilepipe"), {"pid": 4711, "host": "here"}):
         desk.refuses(r"another run holds .*/lock \(pid 4711, host here\); wait for it or stop it")
 
 

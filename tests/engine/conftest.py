@@ -10,6 +10,7 @@ import pytest
 
 from tilepipe.bind import open_pipeline
 from tilepipe.executors.inline import Inline
+from tilepipe.plan import Share
 from tilepipe.recipe import make_recipe
 from tilepipe.run import run
 from tilepipe.selection import make_plan, select
@@ -58,11 +59,22 @@ class Project:
     def pipeline(self):
         return open_pipeline(make_recipe(self.document, folder=str(self.folder), name="recipe"))
 
-    def outcomes(self, *, executor=None, overwrite=False, accept=False, stop=True, retries=0, **selection):
+    def outcomes(
+        self,
+        *,
+        executor=None,
+        overwrite=False,
+        accept=False,
+        stop=True,
+        retries=0,
+        part=None,
+        finishing=False,
+        **selection,
+    ):
         pipeline = self.pipeline()
         chosen = select(pipeline, **selection)
         engine = executor or Inline()
-        plan = make_plan(pipeline, chosen, slots=engine.workers)
+        plan = make_plan(pipeline, chosen, slots=engine.workers, part=part and Share(*part))
         return run(
             pipeline,
             plan,
@@ -72,6 +84,7 @@ class Project:
             accept_changes=accept,
             stop=stop,
             retries=retries,
+            finishing=finishing,
         )
 
     def run(self, **how):
@@ -81,6 +94,10 @@ class Project:
             made |= set(outcome.tiles(outcome.made))
             kept |= set(outcome.tiles(outcome.kept))
         return made, kept
+
+    def finish(self, **how):
+        """What the command of that name does; the tiles that were made, and those that were kept."""
+        return self.run(finishing=True, **how)
 
     @property
     def out(self):

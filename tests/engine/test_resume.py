@@ -272,7 +272,7 @@ def test_leaving_the_loop_keeps_what_was_made(project):
 def test_a_second_run_at_once_is_refused_and_the_first_is_named(project):
     project.run()
     refusal = rf"another run holds .* \(pid {os.getpid()}, host here\); wait for it"
-    with hold(str(project.out / ".tilepipe/lock"), {"pid": os.getpid(), "host": "here"}):
+    with hold(str(project.out / ".tilepipe"), {"pid": os.getpid(), "host": "here"}):
         with_lock = pytest.raises(JournalError, match=refusal)
         with with_lock:
             project.run()
@@ -289,7 +289,7 @@ with hold(sys.argv[1], {"pid": 1}):
 
 def test_the_lock_of_a_killed_run_needs_nobody(project):
     project.run()
-    lock = project.out / ".tilepipe/lock"
+    lock = project.out / ".tilepipe"
     holder = subprocess.Popen([sys.executable, "-c", HOLDER, lock], stdout=subprocess.PIPE, text=True)
     assert holder.stdout.readline() == "held\n"
     with pytest.raises(JournalError, match="another run holds"):

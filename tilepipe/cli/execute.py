@@ -1,4 +1,4 @@
-"""`tilepipe execute`: make the tiles of a recipe."""
+"""`tilepipe execute` and `tilepipe finish`: make the tiles of a recipe, at once or in parts."""
 
 import logging
 from collections.abc import Generator, Iterator
@@ -10,9 +10,11 @@ import click
 from tilepipe.bind import cluster_of, open_pipeline
 from tilepipe.cli.options import (
     executor_options,
+    making_options,
     memory_option,
     named_executor,
     open_executor,
+    part_option,
     planned_for,
     recipe_arguments,
     selection_options,
@@ -23,11 +25,12 @@ from tilepipe.gdal import session
 from tilepipe.index.files import ITEM
 from tilepipe.memory import refuse_above, refuse_crowded, worker_bytes
 from tilepipe.outcome import Outcome
+from tilepipe.plan import Share
 from tilepipe.recipe import load_recipe
 from tilepipe.run import run
 from tilepipe.selection import select
 
-__all__ = ["execute"]
+__all__ = ["execute", "finish"]
 
 log = logging.getLogger("tilepipe")
 
@@ -35,26 +38,29 @@ log = logging.getLogger("tilepipe")
 @click.command()
 @recipe_arguments
 @selection_options
+@part_option
 @executor_options
 @memory_option
 @click.option("--overwrite", is_flag=True, help="Make tiles again that are there.")
-@click.option("--accept-changes", is_flag=True, help="Keep tiles that another recipe or process made.")
-@click.option(
-    "--on-error",
-    type=click.Choice(["stop", "skip"]),
-    default="stop",
-    show_default=True,
-    help="What to do when a tile fails; an overview above a skipped tile is not made.",
-)
-@click.option(
-    "--retries",
-    type=click.IntRange(0),
-    default=2,
-    show_default=True,
-    help="After passing faults of inputs and storage.",
-)
-@click.option("--log-file", type=click.Path(), help="Keep a line of every task, and the tracebacks of failed tiles.")
-def execute(
+@making_options
+def execute(part: Share | None, overwrite: bool, **options: Any) -> None:
+    """Make the tiles of RECIPE that are not there yet, and the STAC item of them all."""
+    _make(part=part, overwrite=overwrite, **options)
+
+
+@click.command()
+@recipe_arguments
+@selection_options
+@executor_options
+@memory_option
+@making_options
+def finish(**options: Any) -> None:
+    """Make what the parts of RECIPE left: the overviews above them, and the STAC item of all tiles."""
+    _make(finishing=True, **options)
+
+
+def _make(
+    *,
     recipe: str,
     settings: tuple[str, ...],
     executor: str | None,
@@ -62,14 +68,15 @@ def execute(
     scheduler: str | None,
     cluster: str | None,
     max_memory: int | None,
-    overwrite: bool,
     accept_changes: bool,
     on_error: str,
     retries: int,
     log_file: str | None,
+    part: Share | None = None,
+    overwrite: bool = False,
+    finishing: bool = False,
     **selection: Any,
 ) -> None:
-    """Make the tiles of RECIPE that are not there yet, and the STAC item of them all."""
     with _log_to(log_file), session(), ExitStack() as stack:
         source = load_recipe(recipe, settings=settings)
         where = cluster if scheduler or cluster or executor not in {None, "dask"} else cluster_of(source)
@@ -79,7 +86,7 @@ def execute(
             named = stack.enter_context(open_executor(name, workers=workers, scheduler=scheduler, cluster=where))
         pipeline = open_pipeline(source)
         chosen = select(pipeline, **selection)
-        engine, plan = planned_for(pipeline, chosen, executor=named, workers=workers)
+        engine, plan = planned_for(pipeline, chosen, executor=named, workers=workers, part=part)
         # This also asks the inputs for the bands they are to give, so a wrong number is found now.
         worker = worker_bytes(pipeline, plan.depth)
         if max_memory is not None:
@@ -95,11 +102,12 @@ def execute(
             accept_changes=accept_changes,
             stop=on_error == "stop",
             retries=retries,
+            finishing=finishing,
         )
         # Where the first failure ends the run, the error at the end is all there is to tell.
         _show(outcomes, total=sum(plan.count().values()), failures=on_error == "skip")
         click.echo(pipeline.storage.root)
-        if pipeline.storage.get(ITEM) is not None:
+        if part is None and pipeline.storage.get(ITEM) is not None:
             click.echo(f"{pipeline.storage.root}/{ITEM}")
 
 

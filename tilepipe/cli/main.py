@@ -20,6 +20,7 @@ __all__ = ["main"]
 
 COMMANDS = {
     "execute": ("tilepipe.cli.execute", "Make the tiles of a recipe that are not there yet."),
+    "finish": ("tilepipe.cli.execute", "Make what parts of a run left: overviews and index."),
     "plan": ("tilepipe.cli.plan", "Show what a recipe would make, and the memory it would take."),
     "validate": ("tilepipe.cli.recipe", "Check a recipe, its process, its inputs and its area."),
     "info": ("tilepipe.cli.info", "Show what a Dask scheduler has."),

@@ -10,7 +10,7 @@ import click
 from tilepipe.bind import load_cluster
 from tilepipe.executors.protocol import Executor
 from tilepipe.pipeline import Pipeline
-from tilepipe.plan import Plan
+from tilepipe.plan import Plan, Share
 from tilepipe.plugins import find, names
 from tilepipe.selection import Selection, cut_for, make_plan
 
@@ -18,15 +18,20 @@ __all__ = [
     "crew_of",
     "executor_options",
     "make_executor",
+    "making_options",
     "memory_option",
     "named_executor",
     "open_executor",
+    "parse_part",
     "parse_size",
     "parse_zooms",
+    "part_option",
     "planned_for",
     "recipe_arguments",
     "selection_options",
 ]
+
+MOST_PARTS = 99_999
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -70,6 +75,21 @@ def parse_size(ctx: click.Context, param: click.Parameter, value: str | None) ->
         return int(float(number) * UNITS[text[len(number) :]])
     except (KeyError, OverflowError, ValueError) as error:
         raise click.BadParameter(f"{value!r} is no size; write 2G, 500MB or 2GiB") from error
+
+
+def parse_part(ctx: click.Context, param: click.Parameter, value: str | None) -> Share | None:
+    """A share as `3/16`: the third of sixteen."""
+    del ctx, param
+    if value is None:
+        return None
+    number, slash, of = value.partition("/")
+    if not (slash and value.isascii() and number.isdecimal() and of.isdecimal()):
+        raise click.BadParameter(f"{value!r} is no part; write 3/16 for the third of sixteen")
+    if not 1 <= int(of) <= MOST_PARTS:
+        raise click.BadParameter(f"{value} is one of {of} parts; there may be 1 to {MOST_PARTS}")
+    if not 1 <= int(number) <= int(of):
+        raise click.BadParameter(f"there is no part {value}; they are 1/{of} to {of}/{of}")
+    return Share(int(number), int(of))
 
 
 def named_executor(executor: str | None, *, scheduler: str | None, cluster: Any) -> str | None:
@@ -132,12 +152,17 @@ def make_executor(name: str, workers: int | None) -> Executor:
 
 
 def planned_for(
-    pipeline: Pipeline, selection: Selection, *, executor: Executor | None, workers: int | None
+    pipeline: Pipeline,
+    selection: Selection,
+    *,
+    executor: Executor | None,
+    workers: int | None,
+    part: Share | None = None,
 ) -> tuple[Executor, Plan]:
     """The executor, chosen by the number of tasks where none is asked for, and a plan in tasks of a size for it."""
-    plan = make_plan(pipeline, selection, slots=workers or len(os.sched_getaffinity(0)))
+    plan = make_plan(pipeline, selection, slots=workers or len(os.sched_getaffinity(0)), part=part)
     if executor is None:
-        executor = make_executor("sequential" if plan.count_branches() == 1 else "processes", workers)
+        executor = make_executor("sequential" if plan.count_branches() <= 1 else "processes", workers)
     return executor, cut_for(plan, executor.workers)
 
 
@@ -189,4 +214,32 @@ memory_option = click.option(
     callback=parse_size,
     metavar="SIZE",
     help="Refuse to start when the run is projected to need more, as 8G.",
+)
+
+part_option = click.option(
+    "--part",
+    callback=parse_part,
+    metavar="I/N",
+    help="Only the Ith of N shares, beside others in a job array; `tilepipe finish` does what is left.",
+)
+
+making_options = _together(
+    click.option("--accept-changes", is_flag=True, help="Keep tiles that another recipe or process made."),
+    click.option(
+        "--on-error",
+        type=click.Choice(["stop", "skip"]),
+        default="stop",
+        show_default=True,
+        help="What to do when a tile fails; an overview above a skipped tile is not made.",
+    ),
+    click.option(
+        "--retries",
+        type=click.IntRange(0),
+        default=2,
+        show_default=True,
+        help="After passing faults of inputs and storage.",
+    ),
+    click.option(
+        "--log-file", type=click.Path(), help="Keep a line of every task, and the tracebacks of failed tiles."
+    ),
 )

@@ -12,13 +12,14 @@ from tilepipe.cli.options import (
     executor_options,
     memory_option,
     named_executor,
+    part_option,
     recipe_arguments,
     selection_options,
 )
 from tilepipe.gdal import session
 from tilepipe.memory import refuse_above, worker_bytes
 from tilepipe.pipeline import Pipeline
-from tilepipe.plan import Plan
+from tilepipe.plan import Plan, Share
 from tilepipe.recipe import load_recipe
 from tilepipe.selection import make_plan, select
 
@@ -28,6 +29,7 @@ __all__ = ["plan"]
 @click.command()
 @recipe_arguments
 @selection_options
+@part_option
 @executor_options
 @memory_option
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
@@ -40,6 +42,7 @@ def plan(
     cluster: str | None,
     max_memory: int | None,
     as_json: bool,
+    part: Share | None,
     **selection: Any,
 ) -> None:
     """Show what RECIPE would make: tiles, pixels and bytes at each zoom, tasks, and memory; nothing is written.
@@ -50,8 +53,8 @@ def plan(
     with session():
         pipeline = open_pipeline(load_recipe(recipe, settings=settings))
         crew = crew_of(executor, workers)
-        planned = make_plan(pipeline, select(pipeline, **selection), slots=crew)
-        if executor is None and planned.count_branches() == 1:
+        planned = make_plan(pipeline, select(pipeline, **selection), slots=crew, part=part)
+        if executor is None and planned.count_branches() <= 1:
             crew = 1
         facts = describe(pipeline, planned, crew)
         click.echo(json.dumps(facts, indent=1) if as_json else words(facts))
