@@ -187,6 +187,7 @@ def _leave(client: Client) -> None:
 def _end(deployed: Deployed) -> None:
     """End a cluster of ours; also one that is gone already."""
     _kill(deployed)
+    _give_up(deployed)
     with suppress(OSError, RuntimeError, ValueError):
         deployed.close()
 
@@ -200,3 +201,11 @@ def _kill(cluster: object) -> None:
             if nanny.pid is not None:
                 with suppress(ProcessLookupError):
                     os.kill(nanny.pid, signal.SIGKILL)
+
+
+def _give_up(cluster: object) -> None:
+    """Count the jobs that a queue has refused as ended: closing the cluster stumbles over what never began."""
+    jobs = cluster.workers.values() if isinstance(cluster, distributed.SpecCluster) else ()
+    for job in jobs:
+        if job.status is distributed.Status.created:
+            job.status = distributed.Status.closed

@@ -32,7 +32,7 @@ class Quiet(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Keep what went wrong."""
         reason = record.exc_info[1] if record.exc_info else None
-        self.errors.append(record.getMessage() if reason is None else f"{record.getMessage()}: {reason}")
+        self.errors.append(" ".join(str(reason or record.getMessage()).split()))
 
     def end(self) -> None:
         """Let all through again."""
