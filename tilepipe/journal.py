@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tilepipe import records
+from tilepipe.geo.branch import level_start
 from tilepipe.geo.pyramid import Tile
 from tilepipe.identity import Identity, record
 from tilepipe.index.extent import Limits
@@ -93,9 +94,21 @@ class Journal:
         self.note(records.encode(outcome, at))
         if self.known is not None:
             self.known.add(outcome, at=at)
-        else:
+        elif not self._spans(outcome):
             for tile, parts in zip(outcome.tiles(outcome.written), outcome.parts, strict=True):
                 _extend(self._limits, self.output.pieces(tile), parts)
+
+    def _spans(self, outcome: Outcome) -> bool:
+        """Whether files all over the branch would lie within the limits: most do, and looking at each takes long."""
+        files = self.output.pyramid.metatile // self.output.metatile
+        for level in range(outcome.depth + 1):
+            if outcome.written >> level_start(level) & (1 << 4**level) - 1:
+                row, col = (index * files << level for index in (outcome.root.row, outcome.root.col))
+                last = (files << level) - 1
+                limits = self._limits.get(outcome.root.zoom + level)
+                if limits is None or not limits.covers(Limits(row, row + last, col, col + last)):
+                    return False
+        return True
 
     def keep(self) -> None:
         """Write what was noted, or leave it for a while where writing takes long."""

@@ -62,13 +62,15 @@ def task_for(branch: Branch, *, reduced: frozenset[int], lookup: Lookup | None, 
     blocked = _blocked(branch, make, reduced=reduced, made=made, remade=remade) if made else 0
     make &= ~blocked
     read, roots = 0, []
-    for bit in bits(make):
-        if tile_at(branch.root, bit).zoom not in reduced:
+    # Where nothing is known, only what lies below the branch may have been made.
+    overviews = make if made or not branch.depth else make & ~full(branch.depth - 1)
+    for bit in bits(overviews):
+        if branch.root.zoom + level_of(bit) not in reduced:
             continue
         for child in children_of(bit):
-            tile = tile_at(branch.root, child)
             if make >> child & 1:
                 continue
+            tile = tile_at(branch.root, child)
             if level_of(child) > branch.depth and remade(tile):
                 roots.append(tile)
             elif tile in made and made[tile].state == "written":
