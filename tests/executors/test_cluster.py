@@ -122,18 +122,17 @@ def test_closing_while_workers_start_leaves_none(opened):
 
     opened({"workers": 2}).close()
 
-    # The server that worker processes are forked from stays for the next ones.
     assert until(lambda: not [one for one in working() if one not in before])
 
 
 def working():
-    return [item for item in psutil.Process().children(recursive=True) if "distributed" in " ".join(names(item))]
+    return [item for item in psutil.Process().children(recursive=True) if "spawn_main" in " ".join(names(item))]
 
 
 def names(process):
     try:
         return process.cmdline()
-    except psutil.NoSuchProcess:
+    except psutil.Error:
         return []
 
 

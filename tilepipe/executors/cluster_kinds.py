@@ -7,8 +7,6 @@ import shlex
 import shutil
 from collections.abc import Mapping
 from importlib.util import find_spec
-from multiprocessing import get_context
-from multiprocessing.forkserver import ensure_running
 from typing import Any, Protocol
 
 import dask
@@ -19,9 +17,6 @@ from tilepipe.errors import ClusterError, RecipeError, nearest
 from tilepipe.executors.cluster_spec import QUEUES, TAKEN, ClusterSpec
 
 __all__ = ["Deployed", "launch", "local_memory", "local_workers"]
-
-PRELOADED = ["distributed.nanny", "tilepipe.worker", "tilepipe.formats.gtiff", "tilepipe.inputs.raster_file"]
-"""What the server of worker processes imports once for all; nothing breaks if a run needs other plug-ins."""
 
 IDLE_S = 600
 """After this time without work a cluster ends by itself, where its class can: its client may have been killed."""
@@ -95,17 +90,10 @@ def _local(spec: ClusterSpec) -> Deployed:
         "silence_logs": "CRITICAL",
         "host": "127.0.0.1",
     }
-    method = "forkserver" if os.name == "posix" else "spawn"
-    if method == "forkserver":
-        context = get_context(method)
-        context.set_forkserver_preload(PRELOADED)
-        # It imports while this process goes on to open inputs and to plan.
-        ensure_running()
     taken = _parameters(distributed.LocalCluster) | _parameters(distributed.Nanny) | _parameters(distributed.Worker)
-    with dask.config.set({"distributed.worker.multiprocessing-method": method}):
-        # No worker yet: they come while this process goes on.
-        cluster = _start(distributed.LocalCluster, spec, keywords | {"n_workers": 0}, taken=taken)
-        cluster.scale(local_workers(spec)[0])
+    # No worker yet: they come while this process goes on to open inputs and to plan.
+    cluster = _start(distributed.LocalCluster, spec, keywords | {"n_workers": 0}, taken=taken)
+    cluster.scale(local_workers(spec)[0])
     return cluster
 
 
