@@ -6,13 +6,14 @@
         NoSuchJob       there is no job of this id, or it has expired
         MoveRefused     the job is in a state from which it may not go where it was sent
           LeaseLost     a worker speaks of a job that another one holds by now
+        SettingsError   what the operator decided cannot be read, or is wrong
 
 A message says what was asked, what was found, and what to do about it.
 """
 
 from tilepipe.errors import TilepipeError
 
-__all__ = ["HubError", "LeaseLost", "MoveRefused", "NoSuchJob", "StoreError"]
+__all__ = ["HubError", "LeaseLost", "MoveRefused", "NoSuchJob", "SettingsError", "StoreError"]
 
 
 class HubError(TilepipeError):
@@ -33,6 +34,10 @@ class NoSuchJob(HubError):
 
 class MoveRefused(HubError):
     """A job may not make this move."""
+
+
+class SettingsError(HubError):
+    """The settings are wrong."""
 
 
 class LeaseLost(MoveRefused):

@@ -51,6 +51,8 @@ class Request:
     """None: the request did not say."""
     subscriber: Mapping[str, str] | None = None
     """Where to call back: `successUri`, `inProgressUri`, `failedUri`."""
+    work: Mapping[str, Any] = field(default_factory=dict)
+    """What that means for a worker; see `tilepipe_hub.work`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
