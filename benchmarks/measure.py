@@ -92,7 +92,7 @@ def _step(name: str, arguments: Sequence[str], timeout_s: float | None) -> Run:
             done.set()
             watcher.join()
             _kill(process.pid)
-        cpu_s = usage.ru_utime + usage.ru_stime + _orphans_s()
+        cpu_s = usage.ru_utime + usage.ru_stime + _orphans_s(process.pid)
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode and not late.is_set():
             said.seek(0)
@@ -106,13 +106,18 @@ def _kill(group: int) -> None:
         os.killpg(group, signal.SIGKILL)
 
 
-def _orphans_s() -> float:
-    """CPU seconds of the processes that an ended command left behind."""
+def _orphans_s(root: int) -> float:
+    """CPU seconds of the processes that an ended command left behind; what the benchmark itself started goes on."""
     seconds = 0.0
     with contextlib.suppress(ChildProcessError):
         while True:
-            usage = os.wait4(-1, 0)[2]
-            seconds += usage.ru_utime + usage.ru_stime
+            pid, _, usage = os.wait4(-1, os.WNOHANG)
+            if pid:
+                seconds += usage.ru_utime + usage.ru_stime
+            elif any(_tree(root)):
+                time.sleep(0.01)
+            else:
+                break
     return seconds
 
 
