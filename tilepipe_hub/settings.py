@@ -84,8 +84,8 @@ class Fence(Section):
     input_roots: tuple[str, ...] = ()
     """Folders, and names of GDAL such as `/vsis3/bucket/`, below which inputs may lie."""
     input_hosts: tuple[str, ...] = ()
-    """Hosts from which data may be read: `example.com`, `*.example.com` for those below it, `*` for all, each with a
-    port if only that one is meant."""
+    """Hosts from which data may be read: `example.com`, `*.example.com` for those below it, `*` for all, each with its
+    port where that is not the usual one, `:*` for any."""
     callback_hosts: tuple[str, ...] = ()
     """Hosts that may be called when a job goes on or ends, in the same words."""
     http_hosts: tuple[str, ...] = ()
