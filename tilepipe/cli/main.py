@@ -25,6 +25,7 @@ COMMANDS = {
     "validate": ("tilepipe.cli.recipe", "Check a recipe, its process, its inputs and its area."),
     "info": ("tilepipe.cli.info", "Show what a Dask scheduler has."),
     "schema": ("tilepipe.cli.recipe", "Print the JSON Schema of recipes, for editors."),
+    "hub": ("tilepipe_hub.commands", "Send jobs to a hub, or to any server of OGC API - Processes."),
 }
 
 
@@ -43,7 +44,15 @@ class Commands(click.Group):
         module, _ = COMMANDS[cmd_name]
         # What is imported now lives as long as the command: looking through it for garbage takes a tenth of the time.
         gc.disable()
-        command = getattr(importlib.import_module(module), cmd_name)
+        try:
+            command = getattr(importlib.import_module(module), cmd_name)
+        except ModuleNotFoundError as error:
+            gc.enable()
+            if module.startswith("tilepipe."):
+                raise
+            raise click.ClickException(
+                f"{cmd_name} is an extra: {error}; pip install 'tilepipe[{cmd_name}]'"
+            ) from error
         gc.freeze()
         gc.enable()
         assert isinstance(command, click.Command)  # noqa: S101 - the table above says so

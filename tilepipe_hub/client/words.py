@@ -1,0 +1,107 @@
+"""How the words of a command line become the inputs of a process, and what is said to people of jobs."""
+
+import base64
+import json
+import mimetypes
+import os
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from tilepipe.errors import nearest
+from tilepipe_hub.client.faults import ClientError
+from tilepipe_hub.client.records import JobStatus, Process
+
+__all__ = ["inputs_of", "line_of", "recipe_inputs", "table_of"]
+
+ADDRESS = re.compile(r"(https?|s3|gs|az|ftp)://\S+")
+QUALIFIED = frozenset({"value", "href", "bbox"})
+"""Keys of objects that the standard takes as they are; any other object has to be wrapped."""
+
+
+def inputs_of(words: Iterable[str], process: Process) -> dict[str, Any]:
+    """Inputs by id, from `name=value`, `name=@file` and `name=@@text that begins with one @`.
+
+    What is JSON is taken as JSON, unless the process wants text; a name that comes twice makes a list.
+
+    Raises:
+        ClientError: a word is none of these, names no input, or its file cannot be read.
+    """
+    found: dict[str, list[Any]] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals or not name:
+            raise ClientError(f"-i {word!r} is no input; write name=value or name=@file")
+        if process.inputs and name not in process.inputs:
+            raise ClientError(f"{process.id} takes no input {name!r}; {nearest(name, process.inputs)}")
+        schema = _schema(process.inputs.get(name))
+        if text.startswith("@@"):
+            value: Any = text[1:]
+        elif text.startswith("@"):
+            value = _file(name, text[1:])
+        else:
+            value = _value(text, schema)
+        found.setdefault(name, []).append(_wrapped(value))
+    return {name: values[0] if len(values) == 1 else values for name, values in found.items()}
+
+
+def recipe_inputs(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The input of the process `recipe`: a recipe whose process is named as the service names it, not by its file."""
+    process = recipe.get("process")
+    if isinstance(process, str) and process.endswith(".py"):
+        recipe = {**recipe, "process": os.path.basename(process).removesuffix(".py")}
+    return {"recipe": {"value": dict(recipe), "mediaType": "application/json"}}
+
+
+def line_of(job: JobStatus) -> str:
+    """A job in one line."""
+    share = "" if job.progress is None else f"{job.progress:3d} %"
+    return "  ".join([job.id, f"{job.status:<10}", f"{share:>5}", job.process, job.created or "", job.message]).rstrip()
+
+
+def table_of(rows: Iterable[tuple[str, ...]]) -> str:
+    """Rows with their columns below each other; the last one is as long as it likes."""
+    lines = list(rows)
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)][:-1] if lines else []
+    return "\n".join(
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]).rstrip()
+        for row in lines
+    )
+
+
+def _schema(description: Any) -> Mapping[str, Any]:
+    schema = description.get("schema") if isinstance(description, dict) else None
+    return schema if isinstance(schema, dict) else {}
+
+
+def _value(text: str, schema: Mapping[str, Any]) -> Any:
+    if schema.get("type") == "string" and not ({"contentMediaType", "contentEncoding"} & schema.keys()):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        return {"href": text} if ADDRESS.fullmatch(text) and schema else text
+
+
+def _file(name: str, path: str) -> Any:
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+    except OSError as error:
+        raise ClientError(f"-i {name}=@{path}: cannot be read: {error.strerror}; name a file that is there") from error
+    media_type = mimetypes.guess_type(path)[0]
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        value = {"value": base64.b64encode(content).decode(), "encoding": "base64"}
+        return value | ({"mediaType": media_type} if media_type else {})
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        if media_type == "application/json":
+            raise ClientError(f"-i {name}=@{path}: is no JSON: {error}; mend the file") from error
+        return text
+
+
+def _wrapped(value: Any) -> Any:
+    return {"value": value} if isinstance(value, dict) and not QUALIFIED & value.keys() else value

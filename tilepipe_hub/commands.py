@@ -1,0 +1,295 @@
+"""`tilepipe hub`: what can be asked of a server from the command line."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from tilepipe.recipe import load_mapping
+from tilepipe_hub.client import Client, JobStatus, StillRunning, Value, open_client
+from tilepipe_hub.client.faults import ClientError
+from tilepipe_hub.client.words import inputs_of, line_of, recipe_inputs, table_of
+
+__all__ = ["hub"]
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def server_options(command: Command) -> Command:
+    """Which server, and how it is told."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print what the server says, as JSON."),
+        click.option("--token", help="Better left to TILEPIPE_HUB_TOKEN, which others cannot see."),
+        click.option("--url", metavar="URL", help="Landing page; otherwise TILEPIPE_HUB_URL."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group()
+def hub() -> None:
+    """Send jobs to a hub, or to any server of OGC API - Processes."""
+
+
+@hub.command()
+@click.argument("process", required=False)
+@click.option("-i", "--input", "words", multiple=True, metavar="NAME=VALUE", help="Also NAME=@FILE; may be repeated.")
+@click.option("--recipe", metavar="FILE", help="Run this recipe; its process is the one of that name at the server.")
+@click.option("-o", "--output", "outputs", multiple=True, metavar="ID", help="Only this output; may be repeated.")
+@click.option("--key", help="The same key means the same job: what is sent twice is done once.")
+@click.option("--sync", is_flag=True, help="Wait for the server to answer with the results.")
+@click.option("--wait", is_flag=True, help="Watch the job until it has ended.")
+@server_options
+def submit(
+    *,
+    process: str | None,
+    words: tuple[str, ...],
+    recipe: str | None,
+    outputs: tuple[str, ...],
+    key: str | None,
+    sync: bool,
+    wait: bool,
+    url: str | None,
+    token: str | None,
+    as_json: bool,
+) -> None:
+    """Execute PROCESS; print the id of the job, or what came of it."""
+    if (process is None) == (recipe is None):
+        raise click.UsageError("name a process, or a recipe with --recipe")
+    with open_client(url, token=token) as client:
+        if recipe is not None:
+            name, inputs = "recipe", recipe_inputs(load_mapping(recipe))
+        else:
+            name = str(process)
+            inputs = inputs_of(words, client.process(name))
+        answer = client.submit(
+            name,
+            inputs,
+            outputs={output: {} for output in outputs} or None,
+            prefer=None if sync else "respond-async",
+            idempotency_key=key,
+        )
+        if not isinstance(answer, JobStatus):
+            _show_values(answer, as_json=as_json)
+        elif wait:
+            _watch(client, answer, as_json=as_json)
+        else:
+            click.echo(json.dumps(answer.document) if as_json else answer.id)
+
+
+@hub.command("list")
+@click.option("--status", multiple=True, help="Only of this state; may be repeated.")
+@click.option("--process", multiple=True, metavar="ID", help="Only of this process; may be repeated.")
+@click.option("--since", metavar="TIME", help="Only made since then, as 2030-01-31T00:00:00Z.")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many.")
+@server_options
+def list_jobs(
+    *,
+    status: tuple[str, ...],
+    process: tuple[str, ...],
+    since: str | None,
+    limit: int,
+    url: str | None,
+    token: str | None,
+    as_json: bool,
+) -> None:
+    """List jobs, in the order of the server."""
+    when = None if since is None else f"{since}/.."
+    with open_client(url, token=token) as client:
+        jobs = list(client.jobs(status=status, process=process, datetime=when, limit=limit))
+    if as_json:
+        click.echo(json.dumps([job.document for job in jobs]))
+    else:
+        _say(table_of((job.id, job.status, job.process, job.created or "", job.message) for job in jobs))
+
+
+@hub.command()
+@click.argument("job")
+@server_options
+def status(*, job: str, url: str | None, token: str | None, as_json: bool) -> None:
+    """Show where JOB stands."""
+    with open_client(url, token=token) as client:
+        found = client.job(job)
+    click.echo(json.dumps(found.document) if as_json else line_of(found))
+
+
+@hub.command()
+@click.argument("job")
+@click.option("--timeout", "timeout_s", type=float, metavar="SECONDS", help="Leave after this time.")
+@server_options
+def watch(*, job: str, timeout_s: float | None, url: str | None, token: str | None, as_json: bool) -> None:
+    """Follow JOB until it has ended; exit code 1 if it did not succeed."""
+    with open_client(url, token=token) as client:
+        _watch(client, job, as_json=as_json, timeout_s=timeout_s)
+
+
+@hub.command()
+@click.argument("job")
+@click.option("--remove", is_flag=True, help="Also if it has ended, by which many servers forget it.")
+@server_options
+def cancel(*, job: str, remove: bool, url: str | None, token: str | None, as_json: bool) -> None:
+    """Stop JOB."""
+    with open_client(url, token=token) as client:
+        found = client.job(job)
+        if not found.ended or remove:
+            found = client.dismiss(found)
+    click.echo(json.dumps(found.document) if as_json else line_of(found))
+
+
+@hub.command()
+@click.argument("job")
+@click.option("--wait", is_flag=True, help="Watch it until it has ended.")
+@server_options
+def retry(*, job: str, wait: bool, url: str | None, token: str | None, as_json: bool) -> None:
+    """Go on where JOB left off; only a tilepipe hub can."""
+    with open_client(url, token=token) as client:
+        found = client.retry(job)
+        if wait:
+            _watch(client, found, as_json=as_json)
+        else:
+            click.echo(json.dumps(found.document) if as_json else found.id)
+
+
+@hub.command()
+@click.argument("job")
+@click.option("--folder", metavar="FOLDER", help="Keep them in files here.")
+@click.option("--raw", is_flag=True, help="The job was sent for a raw answer.")
+@server_options
+def results(*, job: str, folder: str | None, raw: bool, url: str | None, token: str | None, as_json: bool) -> None:
+    """Show what came of JOB."""
+    with open_client(url, token=token) as client:
+        values = client.results(job, raw=raw)
+        if folder is None:
+            _show_values(values, as_json=as_json)
+            return
+        paths = client.save(values, folder)
+    _say(json.dumps(paths) if as_json else "\n".join(paths.values()))
+
+
+@hub.command()
+@click.argument("job")
+@server_options
+def logs(*, job: str, url: str | None, token: str | None, as_json: bool) -> None:
+    """Print what JOB wrote down; only a tilepipe hub keeps that."""
+    with open_client(url, token=token) as client:
+        text = client.logs(job)
+    click.echo(json.dumps(text.splitlines()) if as_json else text.rstrip("\n"))
+
+
+@hub.command()
+@click.argument("process", required=False)
+@server_options
+def processes(*, process: str | None, url: str | None, token: str | None, as_json: bool) -> None:
+    """List the processes, or describe PROCESS."""
+    with open_client(url, token=token) as client:
+        if process is None:
+            found = list(client.processes())
+            listed = table_of((item.id, item.version, item.title) for item in found)
+            _say(json.dumps([item.document for item in found]) if as_json else listed)
+            return
+        about = client.process(process)
+    if as_json:
+        click.echo(json.dumps(about.document))
+        return
+    _say("\n".join(filter(None, [f"{about.id}  {about.title}", about.description])))
+    for words, described in (("inputs", about.inputs), ("outputs", about.outputs)):
+        _say(f"\n{words}\n{table_of(_row(name, item) for name, item in described.items())}" if described else "")
+
+
+@hub.command()
+@click.argument("file")
+@click.option("--id", "process_id", help="Of the process; otherwise that of the package, or the file's name.")
+@click.option("--replace", is_flag=True, help="Put it in the place of the one that is there.")
+@server_options
+def deploy(
+    *, file: str, process_id: str | None, replace: bool, url: str | None, token: str | None, as_json: bool
+) -> None:
+    """Deploy FILE: a process of tilepipe in Python, or an application package in JSON."""
+    name, package = _package(file, process_id)
+    with open_client(url, token=token) as client:
+        if replace:
+            client.replace(name, package)
+            found = client.process(name)
+        else:
+            found = client.deploy(package)
+    click.echo(json.dumps(found.document) if as_json else found.id)
+
+
+@hub.command()
+@click.argument("process")
+@server_options
+def undeploy(*, process: str, url: str | None, token: str | None, as_json: bool) -> None:
+    """Remove PROCESS, which was deployed."""
+    with open_client(url, token=token) as client:
+        client.undeploy(process)
+    if as_json:
+        click.echo(json.dumps({"id": process}))
+
+
+def _watch(client: Client, job: str | JobStatus, *, as_json: bool, timeout_s: float | None = None) -> None:
+    """Show a job until it has ended, and leave with 1 unless it succeeded."""
+    job_id = job.id if isinstance(job, JobStatus) else job
+    told = None
+    try:
+        for told in client.watch(job, timeout_s=timeout_s):
+            click.echo(json.dumps(told.document) if as_json else line_of(told))
+    except StillRunning as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        click.echo(f"the job goes on; look again with: tilepipe hub watch {job_id}", err=True)
+        sys.exit(130)
+    if told is None or told.status != "successful":
+        sys.exit(1)
+
+
+def _show_values(values: dict[str, Value], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({name: _plain(value) for name, value in values.items()}))
+        return
+    _say(table_of((name or "result", str(_plain(value))) for name, value in values.items()))
+
+
+def _plain(value: Value) -> Any:
+    if value.href is not None:
+        return value.href
+    return f"{len(value.data)} bytes, {value.media_type}" if isinstance(value.data, bytes) else value.data
+
+
+def _row(name: str, item: Any) -> tuple[str, ...]:
+    about = item if isinstance(item, dict) else {}
+    schema = about.get("schema")
+    kind = str(schema.get("type", "")) if isinstance(schema, dict) else ""
+    need = "required" if about.get("minOccurs", 1) else ""
+    return f"  {name}", kind, need, str(about.get("description") or about.get("title") or "")
+
+
+def _say(text: str) -> None:
+    if text:
+        click.echo(text)
+
+
+def _package(path: str, process_id: str | None) -> tuple[str, dict[str, Any]]:
+    """The id of a process and the package to deploy it by."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ClientError(f"{path}: cannot be read: {error}; name a file of Python or JSON") from error
+    if path.endswith(".py"):
+        name = process_id or os.path.basename(path).removesuffix(".py")
+        unit = {"type": "python", "mediaType": "text/x-python", "value": text}
+        return name, {"processDescription": {"process": {"id": name}}, "executionUnit": unit}
+    try:
+        package = json.loads(text)
+    except ValueError as error:
+        raise ClientError(f"{path}: is no JSON: {error}; give a .py file, or an application package") from error
+    about = package.get("processDescription") if isinstance(package, dict) else None
+    about = about.get("process", about) if isinstance(about, dict) else None
+    name = process_id or (str(about.get("id", "")) if isinstance(about, dict) else "")
+    if not name:
+        raise ClientError(f"{path}: names no process; add processDescription.process.id, or give --id")
+    return name, package
