@@ -1,0 +1,128 @@
+"""The process of one job: takes an order, tells how it goes, and ends with the worker that started it.
+
+Standard input brings the order, then until when the job is its own, and perhaps that it is to stop. Standard output
+takes away messages, a line of JSON each. Both are hidden from the user's code, whose prints go to standard error.
+
+Nobody may rely on this process's goodwill: a worker that is paused beyond its lease cannot stop it, so it ends itself
+when the time it was told of is over, and the kernel ends it when the worker is killed.
+"""
+
+import ctypes
+import json
+import os
+import resource
+import select
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from tilepipe_hub.running.discreet import discreet
+from tilepipe_hub.running.execution import execution
+from tilepipe_hub.running.order import Order, order_of
+
+__all__ = ["main"]
+
+PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    """Carry out the order that comes in."""
+    _die_with_parent()
+    orders, wire = _hide_ends()
+    text, rest = _first_line(orders)
+    if not text:
+        return
+    order = order_of(text)
+    threading.Thread(target=_obey, args=(orders, rest), daemon=True).start()
+    warnings.formatwarning = _plain
+    if order.memory_bytes is not None and order.executor != "dask":
+        # Not the address space: most of that is libraries and places kept free.
+        resource.setrlimit(resource.RLIMIT_DATA, (order.memory_bytes, order.memory_bytes))
+    _carry_out(order, wire)
+
+
+def _carry_out(order: Order, wire: int) -> None:
+    own, told = os.getpid(), partial(discreet, secrets=order.secrets, folders=order.folders)
+    try:
+        for message in execution(order, told=told):
+            if os.getpid() != own:
+                # The user's code has forked and come back twice.
+                os._exit(0)
+            _send(wire, message)
+    except KeyboardInterrupt:
+        _send(wire, {"kind": "end", "status": "stopped"})
+
+
+def _send(wire: int, message: Mapping[str, Any]) -> None:
+    payload = json.dumps(message).encode() + b"\n"
+    while payload:
+        payload = payload[os.write(wire, payload) :]
+
+
+def _hide_ends() -> tuple[int, int]:
+    """Our two ends of the pipes, where the user's code does not look for them and no other program gets them."""
+    orders, wire = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    return orders, wire
+
+
+def _first_line(orders: int) -> tuple[str, bytes]:
+    """The order, and what came behind it; nothing where there is none."""
+    read = bytearray()
+    while b"\n" not in read:
+        part = os.read(orders, 1 << 16)
+        if not part:
+            return "", b""
+        read += part
+    line, _, rest = bytes(read).partition(b"\n")
+    return line.decode(), rest
+
+
+def _obey(orders: int, rest: bytes) -> None:
+    """Follow what comes in: `until` a moment of the monotonic clock, or `stop`; end where time or worker is gone."""
+    until, lines = float("inf"), bytearray(rest)
+    while True:
+        while b"\n" in lines:
+            line, _, after = bytes(lines).partition(b"\n")
+            lines = bytearray(after)
+            said = json.loads(line)
+            until = said.get("until", until)
+            if "stop" in said:
+                main_thread = threading.main_thread().ident
+                assert main_thread is not None  # noqa: S101 - it runs
+                # Sent to that very thread, so that it does not go on waiting for a lock.
+                signal.pthread_kill(main_thread, signal.SIGINT)
+        left = until - time.monotonic()
+        if select.select([orders], [], [], min(max(left, 0.0), 3600.0))[0]:
+            part = os.read(orders, 1 << 16)
+            if not part:
+                _end_all()
+            lines += part
+        elif until <= time.monotonic():
+            _end_all()
+
+
+def _end_all() -> None:
+    """End this process and those it started."""
+    os.killpg(0, signal.SIGKILL)
+
+
+def _die_with_parent() -> None:
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _plain(message: Warning | str, *_args: object, **_facts: object) -> str:
+    return f"warning: {message}\n"
+
+
+if __name__ == "__main__":
+    main()

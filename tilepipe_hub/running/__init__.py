@@ -1,0 +1,1 @@
+"""What happens to a job between its claim and its end."""

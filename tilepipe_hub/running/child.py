@@ -1,0 +1,217 @@
+"""The worker's end of a job's process: what it is given, what is heard of it, how it is ended.
+
+The process gets a clean environment: what programs need to find their files, and the secrets that the operator named.
+"""
+
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from typing import Any, Protocol
+
+from tilepipe.recipe import fill
+from tilepipe_hub.running.order import Order
+
+__all__ = ["Child", "Message", "Undertaking", "filled_here", "secrets_here"]
+
+Message = Mapping[str, Any]
+
+PASSED = (
+    *("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LD_LIBRARY_PATH"),
+    *("GDAL_DATA", "GDAL_DRIVER_PATH", "PROJ_DATA", "PROJ_LIB", "PROJ_NETWORK", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+    *("CURL_CA_BUNDLE", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "COVERAGE_PROCESS_START"),
+)
+"""Variables of our environment that a job may know."""
+
+LONGEST = 1 << 20
+"""Bytes of a line; what is longer is cut in pieces."""
+
+
+class Undertaking(Protocol):
+    """Something under way that a worker attends."""
+
+    def hear(self, timeout_s: float) -> list[Message]:
+        """What it has told since the last call; waits for something up to a time."""
+        ...
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more will be heard."""
+        ...
+
+    def how_it_ended(self) -> str:
+        """In words: by which signal, or with which code."""
+        ...
+
+    def hold_until(self, moment: float) -> None:
+        """Let it go on until a moment of the monotonic clock, also after a pause; then it ends by itself."""
+        ...
+
+    def pause(self) -> None:
+        """Let it do nothing until it hears a new moment."""
+        ...
+
+    def stop(self) -> None:
+        """Ask it to end soon, and tidily."""
+        ...
+
+    def kill(self) -> None:
+        """End it now, with all that it started; may be called again."""
+        ...
+
+
+class Child:
+    """A process of `tilepipe_hub.runner`: satisfies `Undertaking`. Starts before there is an order, to be warm then."""
+
+    def __init__(self, secrets: Collection[str]) -> None:
+        self._place = tempfile.mkdtemp(prefix="tilepipe-job-")
+        environment = {name: os.environ[name] for name in (*PASSED, *secrets) if name in os.environ}
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "tilepipe_hub.runner"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            cwd=self._place,
+            env={**environment, "HOME": self._place, "TMPDIR": self._place, "PYTHONUNBUFFERED": "1"},
+            start_new_session=True,
+        )
+        assert self._process.stdin and self._process.stdout and self._process.stderr  # noqa: PT018, S101
+        self._stdin = self._process.stdin
+        self._read = {self._process.stdout.fileno(): bytearray(), self._process.stderr.fileno(): bytearray()}
+        self._wire = self._process.stdout.fileno()
+        self._over = False
+        self._paused = False
+
+    def begin(self, order: Order, *, until: float) -> None:
+        """Give it its order, and until when it holds."""
+        self._say(order.line() + json.dumps({"until": until}) + "\n")
+
+    @property
+    def pid(self) -> int:
+        """Of the process, and the group of those that it starts."""
+        return self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.poll() is None
+
+    def hear(self, timeout_s: float) -> list[Message]:
+        if self._over:
+            return []
+        # What a job started may keep the pipes open when the job itself is gone.
+        gone = self._process.poll() is not None
+        found: list[Message] = []
+        for _ in range(1000 if gone else 1):
+            ready = select.select(list(self._read), [], [], 0 if gone else timeout_s)[0] if self._read else []
+            for file in ready:
+                found += self._take(file)
+            if not ready:
+                break
+        if gone:
+            found += [message for file in list(self._read) for message in self._rest(file)]
+            self._end()
+        elif not self._read:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(max(timeout_s, 0.01))
+        return found
+
+    @property
+    def has_ended(self) -> bool:
+        return self._over
+
+    def how_it_ended(self) -> str:
+        code = self._process.returncode
+        if code is not None and code < 0:
+            try:
+                name = signal.Signals(-code).name
+            except ValueError:
+                name = str(-code)
+            return f"was ended by the signal {name}" + (" (out of memory?)" if code == -signal.SIGKILL else "")
+        return f"ended with the code {code}"
+
+    def hold_until(self, moment: float) -> None:
+        self._say(json.dumps({"until": moment}) + "\n")
+        if self._paused:
+            self._paused = False
+            self._signal(signal.SIGCONT)
+
+    def pause(self) -> None:
+        self._paused = True
+        self._signal(signal.SIGSTOP)
+
+    def stop(self) -> None:
+        self._say(json.dumps({"stop": True}) + "\n")
+        self._signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        self._signal(signal.SIGKILL)
+        self._process.wait()
+        self._end()
+
+    def _say(self, text: str) -> None:
+        payload = text.encode()
+        with suppress(BrokenPipeError):
+            while payload:
+                payload = payload[self._stdin.write(payload) or 0 :]
+
+    def _signal(self, number: signal.Signals) -> None:
+        """To the whole group; its number is not given to others while the process has not been waited for."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, number)
+
+    def _take(self, file: int) -> list[Message]:
+        part = os.read(file, 1 << 16)
+        if not part:
+            return self._rest(file)
+        lines = self._read[file]
+        lines += part
+        *whole, last = bytes(lines).split(b"\n")
+        if len(last) > LONGEST:
+            whole, last = [*whole, last], b""
+        self._read[file] = bytearray(last)
+        return [message for line in whole for message in self._message(file, line)]
+
+    def _rest(self, file: int) -> list[Message]:
+        return self._message(file, bytes(self._read.pop(file)))
+
+    def _message(self, file: int, line: bytes) -> list[Message]:
+        text = line.decode(errors="replace").strip("\r")
+        if file == self._wire:
+            try:
+                said = json.loads(text) if text else None
+            except ValueError:
+                said = None
+            return [said] if isinstance(said, dict) and "kind" in said else []
+        return [{"kind": "print", "line": text}] if text.strip() else []
+
+    def _end(self) -> None:
+        if not self._over:
+            self._over = True
+            # The group outlives its leader where something in it does.
+            self._signal(signal.SIGKILL)
+            for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+                if stream is not None:
+                    stream.close()
+            shutil.rmtree(self._place, ignore_errors=True)
+
+
+def secrets_here(names: Collection[str]) -> dict[str, str]:
+    """What the secrets are on this machine, by name."""
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
+def filled_here(cluster: Any) -> Any:
+    """The cluster of the settings, with what `${NAME}` in it stands for; the job itself does not get to know these.
+
+    Raises:
+        RecipeError: a name is not set.
+    """
+    return fill(cluster, os.environ, where="worker.cluster")

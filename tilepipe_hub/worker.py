@@ -1,0 +1,225 @@
+"""Which jobs a worker takes, and how many at once; a job's own mistakes never end it.
+
+**A job may be run more than once**, in part or whole: after its worker was killed, or was silent for longer than its
+lease. What makes that harmless: tiles are put whole and are the same bytes whoever makes them, the journal knows which
+are made, and whatever is written of the job in the store asks for the number of its latest lease.
+"""
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+from uuid import uuid4
+
+from tilepipe_hub.errors import StoreError
+from tilepipe_hub.job import Job, Progress
+from tilepipe_hub.running.attend import Rules, attend
+from tilepipe_hub.running.child import Child, Undertaking, filled_here, secrets_here
+from tilepipe_hub.running.discreet import discreet
+from tilepipe_hub.running.folders import forget, take
+from tilepipe_hub.running.memory import bytes_of
+from tilepipe_hub.running.order import Order
+from tilepipe_hub.running.pausing import Pausing
+from tilepipe_hub.settings import Settings
+from tilepipe_hub.store import Store, open_store
+from tilepipe_hub.work import Work, work_of
+
+__all__ = ["PATIENCE_S", "Worker", "work"]
+
+log = logging.getLogger(__name__)
+
+PATIENCE_S = 2.0
+"""Of one call to the store; what matters is called again."""
+EXPIRE_S = 60.0
+CLUSTER_GRACE_S = 10.0
+"""For a job that has a cluster to close."""
+
+
+class Followers(Protocol):
+    """Who is told how jobs go on."""
+
+    def follow(self, job: Job, progress: Progress) -> None:
+        """A job goes on; returns at once."""
+        ...
+
+    def ended(self, job: Job) -> None:
+        """A job has ended; returns at once."""
+        ...
+
+
+@dataclass(slots=True, kw_only=True)
+class Worker:
+    """The jobs of one worker, each in a thread that attends a process."""
+
+    store: Store
+    settings: Settings
+    name: str
+    followers: Followers | None = None
+    _jobs: dict[str, threading.Thread] = field(default_factory=dict)
+    _spare: Child | None = None
+    """A process that has imported the engine, for the next job."""
+    _draining: float | None = None
+    _claim_from: float = 0.0
+    """After the store was away, those who have jobs say so first."""
+    _away: bool = False
+
+    def run(self, stopping: threading.Event) -> None:
+        """Take jobs until *stopping* is set; then wait for those under way, and give back what takes too long."""
+        rules = self.settings.worker
+        sweeping = threading.Thread(target=self._sweep, args=(stopping,), name="expire", daemon=True)
+        sweeping.start()
+        log.info("worker %s waits for jobs", self.name)
+        while not stopping.is_set():
+            self._jobs = {name: thread for name, thread in self._jobs.items() if thread.is_alive()}
+            if len(self._jobs) < rules.concurrency:
+                self._warm()
+                if self._take():
+                    continue
+            # Looking for a free hand costs nothing, looking for a job asks the store.
+            stopping.wait(rules.poll_s if len(self._jobs) < rules.concurrency else min(0.05, rules.poll_s))
+        self._draining = time.monotonic()
+        log.info("worker %s takes no more jobs and waits for %d", self.name, len(self._jobs))
+        for thread in self._jobs.values():
+            thread.join()
+        if self._spare is not None:
+            self._spare.kill()
+
+    def _take(self) -> bool:
+        """Claim a job and start it; False where there is none, or the store is away."""
+        if time.monotonic() < self._claim_from:
+            return False
+        began = time.monotonic()
+        try:
+            if self._away:
+                self.store.counts()
+                self._away, self._claim_from = False, time.monotonic() + 2 * self.settings.worker.beat_s
+                return False
+            job = self.store.claim(self.name, lease_s=self.settings.worker.lease_s)
+        except StoreError as error:
+            log.warning("%s", error)
+            self._away = True
+            return False
+        if job is None:
+            return False
+        spare = None
+        if job.request.work.get("kind") != "echo":
+            spare, self._spare = self._spare, None
+        held_until = began + self.settings.worker.lease_s
+        thread = threading.Thread(target=self._attend, args=(job, held_until, spare), name=f"job-{job.id}", daemon=True)
+        self._jobs[f"{job.id} {job.number}"] = thread
+        thread.start()
+        return True
+
+    def _warm(self) -> None:
+        if self._spare is None or not self._spare.is_alive:
+            self._spare = Child(self.settings.secrets)
+
+    def _attend(self, job: Job, held_until: float, spare: Child | None) -> None:
+        """Bring a job to its end, whatever it is made of."""
+        log.info("job %s: taken with lease %d", job.id, job.number)
+        settings, secrets = self.settings, secrets_here(self.settings.secrets)
+        follow = partial(self.followers.follow, job) if self.followers and job.request.subscriber else _nobody
+        try:
+            after = attend(
+                job,
+                store=self.store,
+                start=self._starter(job, spare, secrets),
+                rules=_rules(settings),
+                held_until=held_until,
+                draining=lambda: self._draining,
+                told=partial(discreet, secrets=secrets, folders=_folders(settings)),
+                follow=follow,
+            )
+            log.info("job %s: lease %d: %s", job.id, job.number, after.status if after else "left alone")
+            if after is not None and after.ended and self.followers is not None:
+                self.followers.ended(after)
+        except Exception:
+            # Its lease will run out, and another attempt be made, until there were too many.
+            log.exception("job %s: cannot be attended", job.id)
+        finally:
+            if spare is not None:
+                spare.kill()
+
+    def _starter(self, job: Job, spare: Child | None, secrets: Mapping[str, str]) -> Callable[[float], Undertaking]:
+        """What begins the job; the first time in the process that is there already."""
+        work = work_of(job.request.work)
+        if work.kind == "echo":
+            return lambda _until: Pausing(work.pause_s, results=work.results, fails=work.fails)
+        order = self._order(job, work, secrets)
+        warm = [spare] if spare is not None and spare.is_alive else []
+
+        def start(until: float) -> Undertaking:
+            child = warm.pop() if warm else Child(self.settings.secrets)
+            child.begin(order, until=until)
+            return child
+
+        return start
+
+    def _order(self, job: Job, work: Work, secrets: Mapping[str, str]) -> Order:
+        settings = self.settings
+        rules = settings.worker
+        # A link in the folder of outputs would be followed by nobody's wish.
+        folder = take(settings.folders.outputs, os.path.basename(work.folder), job.id)
+        return Order(
+            job=job.id,
+            recipe=work.recipe or {},
+            folder=folder,
+            executor=rules.executor,
+            workers=rules.workers,
+            cluster=filled_here(rules.cluster) if rules.executor == "dask" else None,
+            memory_bytes=bytes_of(rules.memory) if rules.memory else None,
+            tiles=settings.quotas.tiles,
+            on_error=rules.on_error,
+            secrets=secrets,
+            folders={folder: "output", **_folders(settings)},
+        )
+
+    def _sweep(self, stopping: threading.Event) -> None:
+        """Forget jobs whose time is over, and what they left."""
+        while not stopping.wait(EXPIRE_S):
+            try:
+                while gone := self.store.expire():
+                    for job_id in gone:
+                        forget(self.settings.folders.outputs, job_id)
+            except StoreError as error:
+                log.warning("%s", error)
+
+
+def work(settings: Settings, *, stopping: threading.Event, followers: Followers | None = None) -> None:
+    """Be a worker until *stopping* is set.
+
+    Raises:
+        StoreError: the store cannot be opened.
+    """
+    name = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:4]}"
+    url = settings.store.url.get_secret_value()
+    with open_store(url, keep_s=settings.store.keep_s, patience_s=PATIENCE_S) as store:
+        Worker(store=store, settings=settings, name=name, followers=followers).run(stopping)
+
+
+def _nobody(_progress: Progress) -> None:
+    return
+
+
+def _rules(settings: Settings) -> Rules:
+    worker = settings.worker
+    return Rules(
+        lease_s=worker.lease_s,
+        beat_s=worker.beat_s,
+        max_attempts=worker.max_attempts,
+        drain_s=worker.drain_s,
+        runtime_s=settings.quotas.runtime_s,
+        grace_s=CLUSTER_GRACE_S if worker.executor == "dask" else 2.0,
+    )
+
+
+def _folders(settings: Settings) -> dict[str, str]:
+    """What the service's own folders are called."""
+    folders = settings.folders
+    named = {folders.outputs: "outputs", folders.uploads: "uploads", folders.processes or "": "processes"}
+    return {os.path.abspath(path): name for path, name in named.items() if path}
