@@ -20,7 +20,7 @@ from tilepipe.cli.options import (
     selection_options,
 )
 from tilepipe.cli.progress import Tally, watch
-from tilepipe.errors import RunFailed, StorageError
+from tilepipe.errors import ClusterError, RunFailed, StorageError
 from tilepipe.gdal import session
 from tilepipe.index.files import ITEM
 from tilepipe.memory import refuse_above, refuse_crowded, worker_bytes
@@ -119,7 +119,7 @@ def _show(outcomes: Generator[Outcome, None, None], *, total: int, failures: boo
             for outcome in outcomes:
                 shown.show(outcome)
                 _note(outcome)
-    except (RunFailed, StorageError, KeyboardInterrupt):
+    except (ClusterError, RunFailed, StorageError, KeyboardInterrupt):
         click.echo(tally.summary())
         raise
     click.echo(tally.summary())

@@ -1,6 +1,7 @@
 """The command line: which commands there are, what each exit code means.
 
-0: done; 1: some tiles failed, or could not be kept; 2: the recipe or an argument is wrong; 130: interrupted.
+0: done; 1: some tiles failed, or could not be kept, or a cluster was lost; 2: the recipe or an argument is wrong;
+130: interrupted.
 """
 
 import gc
@@ -14,7 +15,7 @@ from typing import TextIO
 
 import click
 
-from tilepipe.errors import RunFailed, StorageError, TilepipeError, nearest
+from tilepipe.errors import ClusterError, RunFailed, StorageError, TilepipeError, nearest
 
 __all__ = ["main"]
 
@@ -119,7 +120,7 @@ def _run(arguments: Sequence[str] | None) -> None:
     except RunFailed as error:
         click.echo(f"error: {error}\nwhat was made is kept; mend the cause and run again", err=True)
         sys.exit(1)
-    except StorageError as error:
+    except (ClusterError, StorageError) as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(1)
     except TilepipeError as error:

@@ -8,22 +8,20 @@ import pickle
 import time
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import CancelledError, Future
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
-from queue import Empty, SimpleQueue
+from queue import Empty
 from typing import Any, NamedTuple, Self, TypeVar
-from uuid import uuid4
 
 import distributed
 from distributed.scheduler import KilledWorker
 
-from tilepipe.errors import ClusterError, WorkerLost
+from tilepipe.errors import WorkerLost
 from tilepipe.executors.cluster import open_cluster
 from tilepipe.executors.cluster_spec import ClusterSpec, cluster_spec
-from tilepipe.executors.remote import TOPIC, Carrier, call_each, running
+from tilepipe.executors.link import LOOK_S, Gone, Link
+from tilepipe.executors.remote import call_each
 from tilepipe.executors.witness import Note, Witness
-from tilepipe.versions import differences, versions
 
 __all__ = ["Dask"]
 
@@ -35,15 +33,6 @@ TASKS_PER_S = 200
 
 MOST_TOGETHER = 64
 """Calls in one task."""
-
-RENEWALS = 3
-"""How often a run goes on after its scheduler was lost."""
-
-LOOK_S = 1.0
-"""Between two looks at the connection, and at how many workers there are."""
-
-GRACE_S = 3.0
-"""For calls that run when nobody waits for them any more; then their worker is restarted."""
 
 SETTLE_S = 0.02
 """For a worker to tell what it has ended and what it begins, before it begins, once another has ended without."""
@@ -72,13 +61,6 @@ class _Task(NamedTuple):
     future: "distributed.Future[Any]"
 
 
-class _Gone(NamedTuple):
-    """A worker that ended, and the tasks it held."""
-
-    worker: str
-    held: list[int]
-
-
 class Dask:
     """The workers of a Dask cluster: on this machine, at an address, or started by a queue or a service."""
 
@@ -96,30 +78,22 @@ class Dask:
         spec = ClusterSpec() if cluster is None else cluster_spec(cluster)
         if workers is not None:
             spec = spec.with_workers(workers)
-        self._run = uuid4().hex[:12]
-        self._payload = b""
-        self._calls = 0
-        self._cluster = open_cluster(spec)
-        self._seconds = 0.0
-        """Of one call, lately; 0 before the first has ended."""
-        self._renewals = 0
-        self._lost = False
-        self._careful = False
-        """Whether a worker has ended, so that it matters which call the next one has begun."""
-        self._prepared = False
-        self._scheduler = ""
-        self._number = 0
+        self._link = Link(cluster=open_cluster(spec))
+        self._link.look()
+        self.worker_limit = self._link.memory()
         self._waiting: list[_Call] = []
         self._tasks: dict[int, _Task] = {}
-        self._witness = Witness()
-        self._news: SimpleQueue[int | Note | _Gone] = SimpleQueue()
         self._resolved: set[Future[Any]] = set()
-        self._look()
-        self.worker_limit = self._cluster.memory_limit or self._memory()
+        self._number = 0
+        self._seconds = 0.0
+        """Of one call, lately; 0 before the first has ended."""
+        self._witness = Witness()
+        self._careful = False
+        """Whether a worker has ended, so that it matters which call the next one has begun."""
 
     @property
     def workers(self) -> int:
-        return max(self._threads, self._cluster.threads_max if self._cluster.owned else 1)
+        return self._link.workers
 
     @property
     def slots(self) -> int:
@@ -128,7 +102,7 @@ class Dask:
     @property
     def dashboard(self) -> str:
         """Address of a page that shows the cluster at work; empty where there is none."""
-        return self._cluster.dashboard
+        return self._link.cluster.dashboard
 
     @property
     def _together(self) -> int:
@@ -141,20 +115,15 @@ class Dask:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        try:
-            # Where the connection breaks meanwhile, there is nothing left to end.
-            with suppress(CancelledError, OSError):
-                if self._connected():
-                    self._leave()
-        finally:
-            self._tasks.clear()
-            self._waiting.clear()
-            self._cluster.close()
+        futures = [task.future for task in self._tasks.values()]
+        self._tasks.clear()
+        self._waiting.clear()
+        self._link.close(futures)
 
     def share(self, value: object, *, calls: int) -> None:
-        self._payload = pickle.dumps(value)
-        self._calls = calls
-        self._prepare()
+        self._link.payload = pickle.dumps(value)
+        self._link.calls = calls
+        self._link.prepare()
 
     def submit(self, call: Callable[[Any, Item], Result], item: Item, *, priority: int = 0) -> Future[Result]:
         future: Future[Result] = Future()
@@ -165,67 +134,23 @@ class Dask:
         limit = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
             try:
-                self._check()
+                self._link.tend(busy=bool(self._tasks))
+                if not self._link.stands:
+                    self._begin_anew()
                 self._flush()
                 self._collect(LOOK_S if limit is None else max(0.0, min(LOOK_S, limit - time.monotonic())))
             except (CancelledError, OSError):
-                self._lost = True
+                self._link.lost = True
             done = self._resolved.intersection(futures)
             if done or (limit is not None and time.monotonic() >= limit):
                 self._resolved -= done
                 return done
 
-    def _prepare(self) -> None:
-        """Make the cluster ready for the run, also one that takes the place of another."""
-        client = self._cluster.client
-        for worker, theirs in client.run(versions, on_error="return").items():
-            if isinstance(theirs, OSError):
-                # It went while it was asked.
-                continue
-            if isinstance(theirs, BaseException):
-                raise ClusterError(f"worker {worker} cannot run tilepipe: {theirs}; install it on all workers")
-            unlike = differences(versions(), theirs)
-            if unlike:
-                raise ClusterError(f"worker {worker} has {unlike}; install the same on all workers")
-        client.subscribe_topic("all", self._hear_scheduler)
-        client.subscribe_topic(TOPIC, self._hear_worker)
-        client.register_plugin(Carrier(self._run, self._payload))
-        self._prepared = True
-        self._cluster.size(self._calls)
-        self._look()
-
-    def _memory(self) -> int | None:
-        """The least memory that a worker has for each of its threads, in bytes."""
-        workers = self._cluster.client.scheduler_info(n_workers=-1)["workers"].values()
-        limits = [facts["memory_limit"] // facts["nthreads"] for facts in workers if facts["memory_limit"]]
-        return min(limits, default=None)
-
-    def _look(self) -> None:
-        """See how many threads the workers have now, and whether the scheduler is still the one that was asked."""
-        self._looked = time.monotonic()
-        facts = self._cluster.client.scheduler_info(n_workers=0)
-        self._threads: int = facts["total_threads"]
-        self._lost = self._scheduler not in {"", facts["id"]}
-        self._scheduler = facts["id"]
-
-    def _connected(self) -> bool:
-        return bool(self._cluster.client.status == "running")
-
-    def _check(self) -> None:
-        """Take up the connection again where it was lost; what was under way starts anew."""
-        if self._connected() and not self._lost and time.monotonic() - self._looked > LOOK_S:
-            self._look()
-        if self._connected() and not self._lost:
-            return
-        if self._renewals == RENEWALS:
-            raise ClusterError(f"the scheduler was lost {RENEWALS + 1} times; run again to go on from what was made")
-        self._renewals += 1
+    def _begin_anew(self) -> None:
+        """Take up a lost connection; what was under way waits again."""
         self._waiting[:0] = [call for task in self._tasks.values() for call in task.calls]
         self._tasks.clear()
-        self._prepared = False
-        self._scheduler = ""
-        self._cluster.renew()
-        self._prepare()
+        self._link.renew()
 
     def _flush(self) -> None:
         """Hand calls that wait to the scheduler, the most urgent first, short ones together."""
@@ -252,45 +177,32 @@ class Dask:
     def _start(self, bundles: list[list[_Call]], priority: int) -> None:
         numbers = range(self._number, self._number + len(bundles))
         self._number += len(bundles)
-        futures = self._cluster.client.map(
+        futures = self._link.cluster.client.map(
             call_each,
-            [self._run] * len(bundles),
+            [self._link.run] * len(bundles),
             [[(call.call, call.item) for call in calls] for calls in bundles],
             [SETTLE_S if self._careful and len(calls) == 1 else 0.0 for calls in bundles],
-            key=[(f"tilepipe-{self._run}", number) for number in numbers],
+            key=[self._link.key(number) for number in numbers],
             priority=priority,
             pure=False,
         )
         for number, calls, future in zip(numbers, bundles, futures, strict=True):
             self._tasks[number] = _Task(number, calls, future)
-            future.add_done_callback(lambda _, number=number: self._news.put(number))
-
-    def _hear_worker(self, event: tuple[float, list[Any]]) -> None:
-        """Called in the client's own thread."""
-        note = Note(*event[1])
-        if note.run == self._run:
-            self._news.put(note)
-
-    def _hear_scheduler(self, event: tuple[float, Any]) -> None:
-        """Called in the client's own thread."""
-        facts = event[1]
-        if isinstance(facts, dict) and facts.get("action") == "remove-worker" and not facts["expected"]:
-            mine = (key for key in facts["processing-tasks"] if isinstance(key, tuple))
-            self._news.put(_Gone(facts["worker"], [key[1] for key in mine if key[0] == f"tilepipe-{self._run}"]))
+            future.add_done_callback(lambda _, number=number: self._link.news.put(number))
 
     def _collect(self, timeout_s: float) -> None:
         """Take in what has happened, after waiting for something to."""
         ended: list[int] = []
         try:
-            news = self._news.get(timeout=timeout_s)
+            news = self._link.news.get(timeout=timeout_s)
             while True:
                 if isinstance(news, Note):
                     self._witness.hear(news)
-                elif isinstance(news, _Gone):
+                elif isinstance(news, Gone):
                     self._lose(news)
                 else:
                     ended.append(news)
-                news = self._news.get_nowait()
+                news = self._link.news.get_nowait()
         except Empty:
             self._take(self._tasks[number] for number in ended if number in self._tasks)
 
@@ -304,8 +216,8 @@ class Dask:
                 self._fail(task, task.future.exception())
             else:
                 # Not by us: the connection broke, if only for a moment.
-                self._lost = True
-        answers = self._cluster.client.gather([task.future for task in fine])
+                self._link.lost = True
+        answers = self._link.cluster.client.gather([task.future for task in fine])
         for task, answer in zip(fine, answers, strict=True):
             del self._tasks[task.number]
             lately = answer.seconds / len(task.calls)
@@ -314,7 +226,7 @@ class Dask:
                 call.future.set_result(result)
                 self._resolved.add(call.future)
 
-    def _lose(self, gone: _Gone) -> None:
+    def _lose(self, gone: Gone) -> None:
         """Take back from the scheduler what a worker ran when it ended; what only waited there moves on by itself."""
         peak, limit = self._witness.memory(gone.worker)
         reason = f"worker {gone.worker} ended (killed, out of memory, or crashed)"
@@ -346,27 +258,3 @@ class Dask:
         for call in task.calls:
             call.alone = True
         self._waiting.extend(task.calls)
-
-    def _leave(self) -> None:
-        """End what goes on for this run in workers that stay, and let go of the scheduler."""
-        client = self._cluster.client
-        if not self._prepared:
-            return
-        for topic in ("all", TOPIC):
-            client.unsubscribe_topic(topic)
-        if self._cluster.owned:
-            return
-        client.cancel([task.future for task in self._tasks.values()], force=True)
-        limit = time.monotonic() + GRACE_S
-        busy = self._busy()
-        while busy and time.monotonic() < limit:
-            time.sleep(0.1)
-            busy = self._busy()
-        if busy:
-            client.restart_workers(busy)
-        client.unregister_worker_plugin(f"tilepipe-{self._run}")
-
-    def _busy(self) -> list[str]:
-        """Workers in which calls of this run go on."""
-        found = self._cluster.client.run(running, self._run, on_error="ignore")
-        return [worker for worker, calls in found.items() if calls]

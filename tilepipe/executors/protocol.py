@@ -48,7 +48,8 @@ class Executor(Protocol):
     def submit(self, call: Callable[[Any, Item], Result], item: Item, *, priority: int = 0) -> "Future[Result]":
         """Start `call(value, item)` on some worker, where *value* is what was shared.
 
-        The future raises what the call raises, or WorkerLost when the worker that ran it ended.
+        The future raises what the call raises, or WorkerLost when the worker that ran it ended. It is settled in
+        `wait` at the latest, so it is only looked at after that.
 
         Args:
             call: a function of a module, so that workers can import it.
