@@ -7,6 +7,7 @@ left. Client and scheduler are one process here, so its memory is that of both.
 import contextlib
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -79,8 +80,9 @@ def _peak_bytes(*options: str) -> float:
         "zooms": ZOOM,
         "output": {"path": os.path.join(DATA, "out", "million"), "dtype": "uint8", "nodata": 0},
     }
-    command = tilepipe("million", recipe, "-e", "dask", "-w", "2", "--overwrite", *options)
+    command = tilepipe("million", recipe, "-e", "dask", "-w", "2", *options)
     (step,) = command.steps
+    shutil.rmtree(command.clears, ignore_errors=True)
     peak = 0
     running = subprocess.Popen(step, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while running.poll() is None:
