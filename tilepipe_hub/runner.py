@@ -27,6 +27,8 @@ from tilepipe_hub.running.order import Order, order_of
 __all__ = ["main"]
 
 PR_SET_PDEATHSIG = 1
+LEAST_BYTES = 500_000_000
+"""What the engine itself and its libraries may need at once."""
 
 
 def main() -> None:
@@ -40,8 +42,10 @@ def main() -> None:
     threading.Thread(target=_obey, args=(orders, rest), daemon=True).start()
     warnings.formatwarning = _plain
     if order.memory_bytes is not None and order.executor != "dask":
-        # Not the address space: most of that is libraries and places kept free.
-        resource.setrlimit(resource.RLIMIT_DATA, (order.memory_bytes, order.memory_bytes))
+        # Not the address space: most of that is libraries and places kept free. The engine refuses what is projected
+        # above a low limit, and needs some memory to say so.
+        limit = max(order.memory_bytes, LEAST_BYTES)
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     _carry_out(order, wire)
 
 

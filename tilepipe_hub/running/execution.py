@@ -108,7 +108,7 @@ def _made(order: Order, pipeline: Pipeline, count: Count, *, told: Callable[[str
                     yield {"kind": "progress", **count.figures()}
                     shown = time.monotonic()
     finally:
-        report = count.report(pipeline.process.name, metadata.version("tilepipe"), told=told)
+        report = count.report(told(pipeline.process.name), metadata.version("tilepipe"), told=told)
         pipeline.storage.put(FILES["report"], json.dumps(report, indent=1).encode())
     yield {"kind": "progress", **count.figures()}
 

@@ -1,0 +1,21 @@
+"""Workers that are real processes, on each kind of store."""
+
+import pytest
+
+from hub.worker.workplace import Workplace
+
+
+@pytest.fixture
+def workplace(tmp_path, store_url):
+    """On each kind of store."""
+    place = Workplace(tmp_path, store_url)
+    yield place
+    place.close()
+
+
+@pytest.fixture
+def local(tmp_path):
+    """On SQLite, for what does not depend on the store."""
+    place = Workplace(tmp_path, f"sqlite:///{tmp_path}/jobs.db")
+    yield place
+    place.close()
