@@ -10,7 +10,6 @@ import hmac
 import json
 import logging
 import random
-import socket
 import threading
 import time
 from collections.abc import Mapping
@@ -22,7 +21,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from tilepipe_hub.fence import address_refusal, callback_refusal
+from tilepipe_hub.fence import callback_refusal, link_place
+from tilepipe_hub.fetch import reachable
 from tilepipe_hub.job import Job, Progress
 from tilepipe_hub.settings import Settings
 
@@ -100,9 +100,7 @@ class Callbacks:
 
     def _post(self, call: "_Call") -> str | None:
         """Why the call was not heard; None where it was. The link stands in no log, for it may hold a secret."""
-        parts = urlsplit(call.link)
-        host = parts.hostname or ""
-        address = self._address(call.link, host, parts.port or {"http": 80}.get(parts.scheme, 443))
+        host, address = urlsplit(call.link).hostname or "", self._address(call.link)
         if address is None:
             return f"{host} may not be called, or has no address"
         url = httpx.URL(call.link)
@@ -121,17 +119,13 @@ class Callbacks:
             return f"{host} does not answer: {type(error).__name__}"
         return None if answer.is_success else f"{host} answers {answer.status_code}"
 
-    def _address(self, link: str, host: str, port: int) -> str | None:
+    def _address(self, link: str) -> str | None:
         """An address of the host that may be spoken to; the name is not looked up a second time."""
-        fence = self._settings.fence
-        if callback_refusal(link, fence) is not None:
+        fence, place = self._settings.fence, link_place(link)
+        if isinstance(place, str) or callback_refusal(link, fence) is not None:
             return None
-        try:
-            found = {str(item[4][0]) for item in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
-        except OSError:
-            return None
-        allowed = all(address_refusal(address, host, fence) is None for address in found)
-        return min(found, key=lambda address: (":" in address, address)) if found and allowed else None
+        found = reachable(place, fence)
+        return None if isinstance(found, str) else found[0]
 
     def _base(self, job: Job) -> str:
         base = (self._settings.server.base_url or "").rstrip("/")

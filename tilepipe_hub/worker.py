@@ -181,11 +181,12 @@ class Worker:
 
     def _sweep(self, stopping: threading.Event) -> None:
         """Forget jobs whose time is over, and what they left."""
+        folders = self.settings.folders
         while not stopping.wait(EXPIRE_S):
             try:
                 while gone := self.store.expire():
                     for job_id in gone:
-                        forget(self.settings.folders.outputs, job_id)
+                        forget(folders.outputs, job_id, uploads=folders.uploads)
             except StoreError as error:
                 log.warning("%s", error)
 

@@ -60,7 +60,9 @@ def execution(order: Order, *, told: Callable[[str], str]) -> Iterator[Message]:
     except TilepipeError as error:
         message = told(str(error))
         end = {"status": "failed", "message": message, "problem": problem_of(message, status=status_of(error))}
-    yield {"kind": "end", **end, "results": _results(order.folder)}
+    # What has failed has no results, unless it was said before that tiles may fail.
+    whole = end["status"] == "successful" or order.on_error == "skip"
+    yield {"kind": "end", **end, "results": (_results(order.folder) or None) if whole else None}
 
 
 def failed(message: str, *, status: int) -> dict[str, Any]:

@@ -31,12 +31,20 @@ def take(root: str, folder: str, job_id: str) -> str:
     return place
 
 
-def forget(root: str, job_id: str) -> None:
-    """Remove what the job left, unless another one went on with it."""
+def forget(root: str, job_id: str, *, uploads: str | None = None) -> None:
+    """Remove what the job left, and what was sent with it, unless another one went on with it.
+
+    Args:
+        root: of all outputs.
+        job_id: whose.
+        uploads: the folder in which what was sent lies by the name of the job's folder.
+    """
     own = os.path.join(os.path.abspath(root), job_id)
     place = os.path.realpath(own)
     if os.path.dirname(place) == os.path.realpath(root) and _last(place) in {job_id, None}:
         shutil.rmtree(place, ignore_errors=True)
+        if uploads is not None:
+            shutil.rmtree(os.path.join(uploads, os.path.basename(place)), ignore_errors=True)
     if os.path.islink(own):
         with suppress(OSError):
             os.unlink(own)

@@ -1,0 +1,139 @@
+"""Workers and the store are killed and paused at random, and no job notices.
+
+`TILEPIPE_CHAOS=20,200,120` sets the workers, the jobs and the seconds of it.
+"""
+
+import os
+import random
+import signal
+import threading
+import time
+from collections import Counter, defaultdict
+from itertools import pairwise
+
+import pytest
+
+from hub.worker.workplace import Workplace
+from tilepipe_hub.errors import StoreError
+from tilepipe_hub.store.protocol import Query
+
+pytestmark = [pytest.mark.slow, pytest.mark.mongodb, pytest.mark.timeout(900)]
+
+WORKERS, JOBS, SECONDS = (int(text) for text in os.environ.get("TILEPIPE_CHAOS", "4,24,20").split(","))
+WORKER = {"lease_s": 3, "beat_s": 1, "poll_s": 0.2, "max_attempts": 10_000}
+TILES = (4, 4)
+
+
+class Watch(threading.Thread):
+    """Looks at all jobs again and again, and keeps what should not have been seen."""
+
+    def __init__(self, store):
+        super().__init__(daemon=True)
+        self.store = store
+        self.seen = {}
+        self.wrong = []
+        self.stopping = threading.Event()
+
+    def run(self):
+        while not self.stopping.wait(0.2):
+            try:
+                page = self.store.find(Query(limit=1000))
+            except StoreError:
+                continue
+            for job in page.jobs:
+                before = self.seen.get(job.id, job)
+                if before.progress.done > job.progress.done or before.progress.percent > job.progress.percent:
+                    self.wrong.append(f"progress of {job.id} went back: {before.progress} -> {job.progress}")
+                if before.number > job.number or (
+                    before.ended and (before.status, before.finished) != (job.status, job.finished)
+                ):
+                    self.wrong.append(f"{job.id} moved after its end: {before} -> {job}")
+                self.seen[job.id] = job
+
+
+class Chaos:
+    def __init__(self, place, mongod, seed):
+        self.place = place
+        self.mongod = mongod
+        self.dice = random.Random(seed)
+        self.deeds = Counter()
+        self.paused = []
+        self.away_from = time.monotonic() + 5
+
+    def go_on(self, seconds):
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends:
+            time.sleep(self.dice.uniform(0.2, 1.0))
+            self.deed()
+        for _, worker in self.paused:
+            worker.send_signal(signal.SIGCONT)
+
+    def deed(self):
+        now = time.monotonic()
+        for moment, worker in list(self.paused):
+            if now > moment:
+                worker.send_signal(signal.SIGCONT)
+                self.paused.remove((moment, worker))
+        paused = [worker for _, worker in self.paused]
+        living = [worker for worker in self.place.workers if worker.poll() is None and worker not in paused]
+        chance = self.dice.random()
+        if chance < 0.7:
+            victim = self.dice.choice(living)
+            victim.kill()
+            victim.wait()
+            self.place.hire(worker=WORKER)
+            self.deeds["kill"] += 1
+        elif chance < 0.85:
+            victim = self.dice.choice(living)
+            victim.send_signal(signal.SIGSTOP)
+            self.paused.append((now + self.dice.uniform(1, 6), victim))
+            self.deeds["pause"] += 1
+        elif now > self.away_from:
+            self.mongod.kill()
+            time.sleep(self.dice.uniform(0.2, 4))
+            self.mongod.start()
+            self.away_from = time.monotonic() + 8
+            self.deeds["store"] += 1
+
+
+def attempts(marks):
+    """When the first and the last note of each group of processes was left."""
+    times = defaultdict(list)
+    for _, group, moment, *_ in marks:
+        times[group].append(float(moment))
+    return sorted((min(found), max(found)) for found in times.values())
+
+
+def test_whatever_is_killed_every_job_ends_once_and_right(tmp_path, own_mongod, record_property):
+    place = Workplace(tmp_path, f"{own_mongod.url}/chaos")
+    seed = int(os.environ.get("TILEPIPE_CHAOS_SEED", time.time()))
+    watch = Watch(place.store)
+    try:
+        expected = place.expected(zoom=5, tiles=TILES)
+        jobs = [place.submit(zoom=5, tiles=TILES, pause=0.08, owner=f"owner {number % 3}") for number in range(JOBS)]
+        for _ in range(WORKERS):
+            place.hire(worker=WORKER)
+        watch.start()
+        chaos = Chaos(place, own_mongod, seed)
+        began = time.monotonic()
+        chaos.go_on(SECONDS)
+        done = place.store.counts()["successful"]
+        place.until(lambda: place.store.counts()["successful"] == JOBS, within_s=300)
+        took = time.monotonic() - began
+        watch.stopping.set()
+        watch.join()
+
+        ended = [place.store.get(job_id) for job_id in jobs]
+        record_property("chaos", f"seed {seed}: {dict(chaos.deeds)}; {done} jobs in {SECONDS} s, all in {took:.0f} s")
+        record_property("claims", dict(sorted(Counter(job.number for job in ended).items())))
+        assert watch.wrong == []
+        for job in ended:
+            assert place.tiles(place.outputs / job.id) == expected, f"seed {seed}, job {job.id}"
+            runs = attempts(place.marks(job.id))
+            assert all(one[1] < two[0] for one, two in pairwise(runs)), f"seed {seed}: {runs}"
+            taken = [int(line.split()[1][:-1]) for line in place.log(job.id) if "takes the job" in line]
+            assert taken == sorted(set(taken)), f"seed {seed}, job {job.id}"
+            assert taken[-1] <= job.number
+    finally:
+        watch.stopping.set()
+        place.close()
