@@ -10,7 +10,7 @@ import time
 import pytest
 
 from contracts.calls import count_up, end_worker, multiply, nap, pid_of, refuse
-from farm import farm
+from executors.servers import running_scheduler
 from tilepipe.errors import WorkerLost
 from tilepipe.executors.dask import Dask
 from tilepipe.executors.inline import Inline
@@ -21,7 +21,7 @@ EXECUTORS = {"sequential": Inline, "threads": Threads, "processes": Processes}
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    with farm(tmp_path_factory.mktemp("farm")) as cluster:
+    with running_scheduler(tmp_path_factory.mktemp("farm")) as cluster:
         yield cluster
 
 

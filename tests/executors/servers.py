@@ -54,6 +54,8 @@ def started(command, log, **environment):
             stderr=channel,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
+            # Python looks there first, and finds nothing of ours.
+            cwd=os.path.dirname(log),
             env={
                 **os.environ,
                 "PATH": os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"],
@@ -63,11 +65,27 @@ def started(command, log, **environment):
         )
 
 
+def children(pid):
+    """The processes that descend from *pid*, parents first."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError, ValueError, IndexError):
+            if int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1]) == pid:
+                found += [int(folder.name), *children(int(folder.name))]
+    return found
+
+
 def end(process):
     """Kill a process and the children in its group."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def command_of(pid):
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
 
 
 @dataclass
@@ -93,12 +111,30 @@ class Scheduler:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
-    def add_worker(self, *options):
-        """One more worker process of one thread."""
+    def add_worker(self, *options, memory="1GiB", path=()):
+        """One more worker process of one thread; it imports from *path* first."""
         place = ["--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0", "--nthreads", "1"]
-        death = ["--death-timeout", "60", "--local-directory", str(self.folder)]
+        death = ["--death-timeout", "60", "--local-directory", str(self.folder), "--memory-limit", memory]
         command = ["dask", "worker", self.address, *place, *death, *options]
-        self.workers.append(started(command, self.folder / "worker.log"))
+        own = {"PYTHONPATH": os.pathsep.join([*map(str, path), HERE])} if path else {}
+        self.workers.append(started(command, self.folder / "worker.log", **own))
+
+    def computing(self, worker):
+        """The process that computes under the watch of a worker's."""
+        return [pid for pid in children(worker.pid) if b"spawn_main" in command_of(pid)]
+
+    def kill_computing(self, worker):
+        """SIGKILL the process that computes; the one that watches starts another."""
+        for pid in self.computing(worker):
+            os.kill(pid, signal.SIGKILL)
+
+    def kill_worker(self, worker):
+        """SIGKILL a worker with all it started."""
+        end(worker)
+        self.workers.remove(worker)
+
+    def client(self):
+        return distributed.Client(self.address, set_as_default=False, timeout=30)
 
     def restart(self):
         """Kill the scheduler; another takes its place."""
@@ -106,7 +142,7 @@ class Scheduler:
         self.start()
 
     def wait_for(self, workers):
-        with distributed.Client(self.address, set_as_default=False) as client:
+        with self.client() as client:
             client.wait_for_workers(workers, timeout=30)
 
     def end(self):
@@ -116,13 +152,13 @@ class Scheduler:
 
 
 @contextmanager
-def running_scheduler(folder, *, workers=2):
-    """A scheduler with workers, ended after the block."""
+def running_scheduler(folder, *, workers=2, **options):
+    """A scheduler with workers, ended after the block; *options* as of `add_worker`."""
     scheduler = Scheduler(folder)
     try:
         scheduler.start()
         for _ in range(workers):
-            scheduler.add_worker()
+            scheduler.add_worker(**options)
         scheduler.wait_for(workers)
         yield scheduler
     finally:

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from contracts.calls import end_worker, multiply, nap, refuse
-from farm import farm
+from executors.servers import running_scheduler
 from tilepipe.errors import RecipeError, WorkerLost
 from tilepipe.executors.dask import MOST_TOGETHER, Dask
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    with farm(tmp_path_factory.mktemp("farm")) as cluster:
+    with running_scheduler(tmp_path_factory.mktemp("farm")) as cluster:
         yield cluster
 
 

@@ -1,101 +1,17 @@
 """Runs on a Dask cluster, and what becomes of them when a part of it ends."""
 
-import json
 import re
 import signal
-import subprocess
-import sys
-import textwrap
 import time
 
 import pytest
 
-from farm import farm
-from tilepipe.bind import open_pipeline
+from executors.projects import TILES, Project, ended
+from executors.servers import running_scheduler
 from tilepipe.errors import ClusterError, RunFailed
 from tilepipe.executors.dask import Dask
-from tilepipe.executors.inline import Inline
-from tilepipe.recipe import make_recipe
-from tilepipe.run import run
-from tilepipe.selection import cut_for, make_plan, select
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::ResourceWarning")]
-
-RECIPE = {
-    "process": "mine.py",
-    "parameters": {"seconds": 0.02},
-    "pyramid": {"grid": "WebMercatorQuad", "tile_size": 64, "metatile": 2},
-    "zooms": [0, 5],
-    "overviews": {"below": 5, "resampling": "average"},
-    "output": {"path": "out", "dtype": "uint8", "nodata": 0, "metatile": 1},
-}
-
-PROCESS = """
-import os, time
-import numpy as np
-from tilepipe import Grid, Tile
-
-def execute(tile: Tile, grid: Grid, seconds: float = 0.0, log: str = "", hungry: list | None = None):
-    if log:
-        with open(log, "a") as lines:
-            lines.write(f"{tile}\\n")
-    time.sleep(seconds)
-    if hungry and list(tile) == hungry:
-        kept = [np.ones(1 << 24, dtype="uint8") for _ in range(256)]
-    if (tile.row + tile.col) % 5 == 4:
-        return None
-    return np.random.default_rng(tile.row * 100 + tile.col).integers(1, 255, grid.shape, dtype="uint8")
-"""
-
-TILES = 256
-"""Calls of the process at the finest zoom of the recipe."""
-
-
-class Project:
-    """A folder with a recipe, run here or by a command of its own."""
-
-    def __init__(self, folder, **parameters):
-        self.folder = folder
-        (folder / "mine.py").write_text(textwrap.dedent(PROCESS))
-        self.log = folder / "calls.log"
-        self.document = {**RECIPE, "parameters": {**RECIPE["parameters"], "log": str(self.log), **parameters}}
-
-    def outcomes(self, executor, *, stop=True, path="out", **changes):
-        document = {**self.document, **changes, "output": {**self.document["output"], "path": path}}
-        pipeline = open_pipeline(make_recipe(document, folder=str(self.folder)))
-        selection = select(pipeline)
-        plan = cut_for(make_plan(pipeline, selection, slots=executor.workers), executor.workers)
-        return run(pipeline, plan, selection=selection, executor=executor, stop=stop, retries=0)
-
-    def reference(self):
-        """The tiles of a run in sequence."""
-        quick = {**self.document["parameters"], "seconds": 0.0, "log": "", "hungry": None}
-        for _ in self.outcomes(Inline(), path="reference", parameters=quick):
-            pass
-        return self.tiles("reference")
-
-    def command(self, *options):
-        (self.folder / "recipe.yaml").write_text(json.dumps(self.document))
-        return subprocess.Popen(
-            [sys.executable, "-m", "tilepipe", "execute", "recipe.yaml", *map(str, options)],
-            cwd=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def tiles(self, path="out"):
-        root = self.folder / path
-        return {str(file.relative_to(root)): file.read_bytes() for file in root.glob("[0-9]*/*/*.tif")}
-
-    def calls(self):
-        return len(self.log.read_text().splitlines()) if self.log.exists() else 0
-
-    def await_calls(self, count):
-        limit = time.monotonic() + 60
-        while self.calls() < count:
-            assert time.monotonic() < limit, f"{self.calls()} calls"
-            time.sleep(0.02)
 
 
 @pytest.fixture
@@ -106,26 +22,19 @@ def project(tmp_path):
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
     """A cluster for tests that kill nothing."""
-    with farm(tmp_path_factory.mktemp("farm")) as there:
+    with running_scheduler(tmp_path_factory.mktemp("farm")) as there:
         yield there
 
 
 @pytest.fixture
 def own(tmp_path_factory):
     """A cluster for a test that kills parts of it."""
-    with farm(tmp_path_factory.mktemp("farm")) as there:
+    with running_scheduler(tmp_path_factory.mktemp("farm")) as there:
         yield there
 
 
 def tasks(dask_scheduler):
     return len(dask_scheduler.tasks)
-
-
-def ended(process, *, code=0):
-    """What a command said, once it has ended as it should."""
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == code, err
-    return out
 
 
 def test_the_bytes_are_those_of_a_run_in_sequence(project, shared):
@@ -228,10 +137,9 @@ def test_a_killed_scheduler_costs_what_was_under_way(project, own):
     reference = project.reference()
     process = project.command("--scheduler", own.address)
     project.await_calls(40)
-    own.kill_scheduler()
     for worker in list(own.workers):
         own.kill_worker(worker)
-    own.add_scheduler()
+    own.restart()
     own.add_worker()
     own.add_worker()
 
@@ -277,14 +185,17 @@ def test_a_call_that_does_not_end_is_ended_with_its_worker(tmp_path, own):
     process.send_signal(signal.SIGINT)
     ended(process, code=130)
     assert time.monotonic() - begun < 15
-    own.await_workers(2)
+    own.wait_for(2)
     assert pids.isdisjoint(pid for worker in own.workers for pid in own.computing(worker))
 
 
 def test_the_tile_that_takes_workers_down_is_named_and_set_apart(tmp_path, tmp_path_factory):
     project = Project(tmp_path, seconds=0.0, hungry=[5, 7, 9])
     reference = project.reference()
-    with farm(tmp_path_factory.mktemp("farm"), memory="600MB") as there, pytest.raises(RunFailed) as failed:
+    with (
+        running_scheduler(tmp_path_factory.mktemp("farm"), memory="600MB") as there,
+        pytest.raises(RunFailed) as failed,
+    ):
         for _ in project.outcomes(Dask(cluster=there.address), stop=False):
             pass
 
@@ -315,7 +226,7 @@ def test_workers_of_another_version_are_refused_before_the_first_tile(project, t
     (other / "tilepipe-9.9.dist-info").mkdir()
     (other / "tilepipe-9.9.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: tilepipe\nVersion: 9.9\n")
     with (
-        farm(tmp_path_factory.mktemp("farm"), workers=1, path=[other]) as there,
+        running_scheduler(tmp_path_factory.mktemp("farm"), workers=1, path=[other]) as there,
         pytest.raises(ClusterError, match=r"has tilepipe 9\.9 \(here"),
     ):
         for _ in project.outcomes(Dask(cluster=there.address)):
@@ -328,7 +239,7 @@ def test_workers_without_tilepipe_are_refused_before_the_first_tile(project, tmp
     other = tmp_path_factory.mktemp("other")
     (other / "tilepipe.py").write_text("raise ImportError('No module named tilepipe')\n")
     with (
-        farm(tmp_path_factory.mktemp("farm"), workers=1, path=[other]) as there,
+        running_scheduler(tmp_path_factory.mktemp("farm"), workers=1, path=[other]) as there,
         pytest.raises(ClusterError, match="install it on all workers"),
     ):
         for _ in project.outcomes(Dask(cluster=there.address)):
@@ -340,7 +251,7 @@ def test_workers_without_tilepipe_are_refused_before_the_first_tile(project, tmp
 def refuses(project, tmp_path_factory, path, message):
     """A run on a worker that imports from *path* first ends with *message* before the first tile."""
     with (
-        farm(tmp_path_factory.mktemp("farm"), workers=1, path=[path]) as there,
+        running_scheduler(tmp_path_factory.mktemp("farm"), workers=1, path=[path]) as there,
         pytest.raises(ClusterError, match=message),
     ):
         for _ in project.outcomes(Dask(cluster=there.address)):

@@ -8,9 +8,11 @@ import time
 
 import pytest
 
+from executors.projects import TILES, Project
 from executors.servers import HERE, until
 from slurm import PARTITION
 from tilepipe.executors.cluster import cluster_spec, open_cluster
+from tilepipe.executors.dask import Dask
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
@@ -88,6 +90,7 @@ SCRIPT = """
 import sys, time, json
 sys.path.insert(0, {here!r})
 from tilepipe.executors.cluster import cluster_spec, open_cluster
+from tilepipe.executors.dask import Dask
 if __name__ == "__main__":
     cluster = open_cluster(cluster_spec(json.loads(sys.argv[1])))
     cluster.size(10)
@@ -113,3 +116,27 @@ def test_jobs_end_when_the_client_is_killed(spec, tmp_path):
     script.communicate()
 
     assert until(lambda: jobs() == [], timeout_s=60)
+
+
+def test_the_bytes_are_those_of_a_run_in_sequence(spec, tmp_path):
+    project = Project(tmp_path, seconds=0.0)
+    reference = project.reference()
+
+    for _ in project.outcomes(Dask(cluster=spec)):
+        pass
+
+    assert project.tiles() == reference
+    assert until(lambda: jobs() == [])
+
+
+def test_a_job_that_is_cancelled_costs_what_it_ran(spec, tmp_path):
+    project = Project(tmp_path, seconds=0.03)
+    reference = project.reference()
+    outcomes = project.outcomes(Dask(cluster=spec))
+
+    for number, _ in enumerate(outcomes):
+        if number == 3:
+            subprocess.run(["scancel", min(jobs())], check=True)
+
+    assert project.tiles() == reference
+    assert project.calls() <= TILES + 2 * 16
