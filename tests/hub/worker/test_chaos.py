@@ -6,6 +6,7 @@
 import os
 import random
 import signal
+import sys
 import threading
 import time
 from collections import Counter, defaultdict
@@ -104,7 +105,7 @@ def attempts(marks):
     return sorted((min(found), max(found)) for found in times.values())
 
 
-def test_whatever_is_killed_every_job_ends_once_and_right(tmp_path, own_mongod, record_property):
+def test_whatever_is_killed_every_job_ends_once_and_right(tmp_path, own_mongod):
     place = Workplace(tmp_path, f"{own_mongod.url}/chaos")
     seed = int(os.environ.get("TILEPIPE_CHAOS_SEED", time.time()))
     watch = Watch(place.store)
@@ -124,8 +125,12 @@ def test_whatever_is_killed_every_job_ends_once_and_right(tmp_path, own_mongod, 
         watch.join()
 
         ended = [place.store.get(job_id) for job_id in jobs]
-        record_property("chaos", f"seed {seed}: {dict(chaos.deeds)}; {done} jobs in {SECONDS} s, all in {took:.0f} s")
-        record_property("claims", dict(sorted(Counter(job.number for job in ended).items())))
+        claims = dict(sorted(Counter(job.number for job in ended).items()))
+        # For `pytest -rP`.
+        sys.stdout.write(
+            f"seed {seed}: {dict(chaos.deeds)}; {done} of {JOBS} jobs in {SECONDS} s, all in {took:.0f} s; "
+            f"jobs by claims: {claims}\n"
+        )
         assert watch.wrong == []
         for job in ended:
             assert place.tiles(place.outputs / job.id) == expected, f"seed {seed}, job {job.id}"
