@@ -175,8 +175,12 @@ def results(*, job: str, folder: str | None, raw: bool, url: str | None, token: 
 def logs(*, job: str, url: str | None, token: str | None, as_json: bool) -> None:
     """Print what JOB wrote down; only a tilepipe hub keeps that."""
     with open_client(url, token=token) as client:
-        text = client.logs(job)
-    click.echo(json.dumps(text.splitlines()) if as_json else text.rstrip("\n"))
+        lines = client.logs(job)
+        if as_json:
+            click.echo(json.dumps(list(lines)))
+            return
+        for line in lines:
+            click.echo(line)
 
 
 @hub.command()

@@ -222,20 +222,23 @@ class Client:
         return self._or_gone(before)
 
     def retry(self, job: str | JobStatus) -> JobStatus:
-        """A job that takes up where an ended one left off; only a tilepipe hub offers that.
+        """A job that takes up where an ended one left off, the same one however often it is asked for.
+
+        Only a tilepipe hub offers that.
 
         Raises:
             NotOffered: this server does not.
         """
-        return accepted(self.wire, self.wire.send("POST", self._offered(job, "retry")), self.job)
+        return accepted(self.wire, self.wire.send("POST", self._offered(job, "retry"), harmless=True), self.job)
 
-    def logs(self, job: str | JobStatus) -> str:
-        """What a job wrote down, line by line; only a tilepipe hub offers that.
+    def logs(self, job: str | JobStatus) -> Iterator[str]:
+        """The lines that a job wrote down, page by page; only a tilepipe hub offers that.
 
         Raises:
             NotOffered: this server does not.
         """
-        return self.wire.send("GET", self._offered(job, "log"), headers={"Accept": "text/plain, */*;q=0.1"}).text
+        for line in pages(self.wire, httpx.URL(self._offered(job, "log")), "lines"):
+            yield str(line.get("text", "")) if isinstance(line, dict) else str(line)
 
     def deploy(self, package: Any, *, media_type: str = PACKAGE) -> Process:
         """Add a process, as OGC API - Processes Part 2 has it.
@@ -275,6 +278,9 @@ class Client:
         """The address of something beside a job that the standard does not know."""
         found = self.job(job)
         address = link_of(found.document, rel=what, base=found.url)
+        if address is None and link_of(found.document, rel="log") is not None:
+            # Who keeps a log is a hub, though it may not say all that it can do.
+            address = f"{found.url}/{what}"
         if address is None or origin(httpx.URL(address)) != origin(self.wire.base):
             raise NotOffered(f"job {found.id!r}: {shown(self.wire.base)} offers no {what}; a tilepipe hub does")
         return address

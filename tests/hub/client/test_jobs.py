@@ -211,16 +211,25 @@ def test_what_only_a_hub_offers_is_told_elsewhere(farm, client):
     with pytest.raises(NotOffered, match="offers no retry; a tilepipe hub does"):
         client.retry("j")
     with pytest.raises(NotOffered, match="offers no log; a tilepipe hub does"):
-        client.logs("j")
+        list(client.logs("j"))
 
 
-def test_log_and_retry_are_where_the_job_says(farm, client):
+def test_the_log_is_read_through_all_pages(farm, client):
+    farm.jobs["j"] = {"status": "failed"}
+    farm.offers = ("log",)
+    more = [{"rel": "next", "href": f"{farm.url}/more"}]
+    farm.answers["GET /jobs/j/log"] = (200, {}, {"lines": [{"number": 1, "text": "one"}], "links": more})
+    farm.answers["GET /more"] = (200, {}, {"lines": [{"number": 2, "text": "two"}]})
+
+    assert list(client.logs("j")) == ["one", "two"]
+
+
+@pytest.mark.parametrize("offers", [("log",), ("log", "retry")])
+def test_a_job_is_tried_again_at_a_hub(farm, client, offers):
     farm.jobs = {"j": {"status": "failed"}, "k": {"status": "accepted"}}
-    farm.offers = ("http://www.opengis.net/def/rel/ogc/1.0/log", "retry")
-    farm.answers["GET /jobs/j/http://www.opengis.net/def/rel/ogc/1.0/log"] = (200, {}, b"a line\n")
+    farm.offers = offers
     farm.answers["POST /jobs/j/retry"] = (201, {"Location": "/jobs/k"}, {"jobID": "k", "status": "accepted"})
 
-    assert client.logs("j") == "a line\n"
     assert client.retry("j").id == "k"
 
 
