@@ -18,7 +18,7 @@ from uuid import uuid4
 
 from tilepipe_hub.errors import StoreError
 from tilepipe_hub.job import Job, Progress
-from tilepipe_hub.running.attend import Rules, attend
+from tilepipe_hub.running.attend import Rules, attend, give_up
 from tilepipe_hub.running.child import Child, Undertaking, filled_here, secrets_here
 from tilepipe_hub.running.discreet import discreet
 from tilepipe_hub.running.folders import forget, take
@@ -26,6 +26,7 @@ from tilepipe_hub.running.memory import bytes_of
 from tilepipe_hub.running.order import Order
 from tilepipe_hub.running.pausing import Pausing
 from tilepipe_hub.settings import Settings
+from tilepipe_hub.settings import Worker as WorkerSettings
 from tilepipe_hub.store import Store, open_store
 from tilepipe_hub.work import Work, work_of
 
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 
 PATIENCE_S = 2.0
 """Of one call to the store; what matters is called again."""
+OPENING_S = 60.0
 EXPIRE_S = 60.0
 CLUSTER_GRACE_S = 10.0
 """For a job that has a cluster to close."""
@@ -117,7 +119,10 @@ class Worker:
 
     def _warm(self) -> None:
         if self._spare is None or not self._spare.is_alive:
-            self._spare = Child(self.settings.secrets)
+            try:
+                self._spare = Child(self.settings.secrets)
+            except OSError as error:
+                log.warning("no process can be started now: %s", error)
 
     def _attend(self, job: Job, held_until: float, spare: Child | None) -> None:
         """Bring a job to its end, whatever it is made of."""
@@ -139,8 +144,8 @@ class Worker:
             if after is not None and after.ended and self.followers is not None:
                 self.followers.ended(after)
         except Exception:
-            # Its lease will run out, and another attempt be made, until there were too many.
             log.exception("job %s: cannot be attended", job.id)
+            give_up(job, store=self.store, reason="the worker could not run it, and its log says why")
         finally:
             if spare is not None:
                 spare.kill()
@@ -195,10 +200,15 @@ def work(settings: Settings, *, stopping: threading.Event, followers: Followers 
     """Be a worker until *stopping* is set.
 
     Raises:
+        SettingsError: the memory is no size.
+        RecipeError: a name in the cluster is not set.
         StoreError: the store cannot be opened.
     """
+    _check(settings.worker)
     name = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:4]}"
     url = settings.store.url.get_secret_value()
+    # A worker may be started together with its store.
+    open_store(url, patience_s=OPENING_S).close()
     with open_store(url, keep_s=settings.store.keep_s, patience_s=PATIENCE_S) as store:
         Worker(store=store, settings=settings, name=name, followers=followers).run(stopping)
 
@@ -224,3 +234,11 @@ def _folders(settings: Settings) -> dict[str, str]:
     folders = settings.folders
     named = {folders.outputs: "outputs", folders.uploads: "uploads", folders.processes or "": "processes"}
     return {os.path.abspath(path): name for path, name in named.items() if path}
+
+
+def _check(worker: WorkerSettings) -> None:
+    """Say now what would fail every job."""
+    if worker.memory:
+        bytes_of(worker.memory)
+    if worker.executor == "dask":
+        filled_here(worker.cluster)

@@ -11,9 +11,9 @@ from tilepipe_hub.errors import MoveRefused, NoSuchJob, StoreError
 from tilepipe_hub.job import End, Job, Progress, Status
 from tilepipe_hub.running.beats import Beats, progress_of
 from tilepipe_hub.running.child import Message, Undertaking
-from tilepipe_hub.store.protocol import Store
+from tilepipe_hub.store.protocol import LINE_CHARS, Store
 
-__all__ = ["Rules", "attend"]
+__all__ = ["Rules", "attend", "give_up"]
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +86,11 @@ def attend(
     return None if verdict is LEFT else _settled(job, store, verdict, lines)
 
 
+def give_up(job: Job, *, store: Store, reason: str) -> Job | None:
+    """Fail a claimed job that cannot even be begun."""
+    return _settled(job, store, _failed(reason), [])
+
+
 @dataclass(slots=True, kw_only=True)
 class _Hands:
     """What is known while a job is under way."""
@@ -154,8 +159,9 @@ class _Hands:
             self.progress = progress_of(dict(message), seconds=seconds, before=self.progress)
             self.beats.tell(self.progress)
             self.follow(self.progress)
-        elif message["kind"] in {"log", "print"}:
-            self.beats.tell(lines=[self.told(str(message["line"]))])
+        elif message["kind"] in {"log", "print"} and self.beats.takes_lines:
+            # What a cut leaves of a secret lies beyond what the store keeps.
+            self.beats.tell(lines=[self.told(str(message["line"])[: 2 * LINE_CHARS])[:LINE_CHARS]])
 
     def _end(self, message: Message) -> _Verdict:
         if message["status"] == "busy":

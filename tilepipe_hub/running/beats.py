@@ -58,6 +58,11 @@ class Beats:
                     self._lines.append(f"the log ends here, after {LINES:,} lines")
             self._news.notify()
 
+    @property
+    def takes_lines(self) -> bool:
+        """Whether the log has not ended."""
+        return self._told <= LINES
+
     def close(self) -> list[str]:
         """Say what is left to say if the store is there, and no more; lines of the log that it did not take."""
         with self._news:

@@ -22,8 +22,10 @@ def discreet(text: str, *, secrets: Mapping[str, str], folders: Mapping[str, str
         folders: what paths are called, by path; below them the rest of a path stays.
     """
     for name, value in sorted(secrets.items(), key=lambda item: -len(item[1])):
-        if len(value) >= SHORTEST:
-            for spelled in (value, quote(value, safe=""), repr(value)[1:-1]):
+        # A key of several lines is printed line by line.
+        lines = value.splitlines() if "\n" in value else ()
+        for spelled in (value, quote(value, safe=""), repr(value)[1:-1], *lines):
+            if len(spelled) >= SHORTEST:
                 text = text.replace(spelled, f"${{{name}}}")
     for path, name in sorted(folders.items(), key=lambda item: -len(item[0])):
         if len(path) > 1:
