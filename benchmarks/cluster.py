@@ -84,13 +84,17 @@ def _peak_bytes(*options: str) -> float:
     (step,) = command.steps
     shutil.rmtree(command.clears, ignore_errors=True)
     peak = 0
-    running = subprocess.Popen(step, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    log = os.path.join(DATA, "million.log")
+    with open(log, "w", encoding="utf-8") as said:
+        running = subprocess.Popen(step, stdout=said, stderr=said)
     while running.poll() is None:
         with contextlib.suppress(OSError), open(f"/proc/{running.pid}/status", encoding="ascii") as facts:
             found = re.search(r"VmHWM:\s+(\d+) kB", facts.read())
             peak = max(peak, int(found[1]) * 1024 if found else 0)
         time.sleep(0.05)
-    demand(running.returncode == 0, f"{step} ended with {running.returncode}")
+    with open(log, encoding="utf-8") as said:
+        summary = re.search(r"^0 written, ([\d,]+) empty, 0 failed", said.read(), re.MULTILINE)
+    demand(summary, f"{step} ended with {running.returncode}, see {log}")
     return peak
 
 

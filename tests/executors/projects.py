@@ -6,6 +6,7 @@ import sys
 import textwrap
 import time
 
+from tilepipe import records
 from tilepipe.bind import open_pipeline
 from tilepipe.executors.inline import Inline
 from tilepipe.recipe import make_recipe
@@ -84,6 +85,12 @@ class Project:
 
     def calls(self):
         return len(self.log.read_text().splitlines()) if self.log.exists() else 0
+
+    def known(self):
+        """How many calls the journal tells of."""
+        lines = [line for file in self.folder.glob("out/.tilepipe/journal/*") for line in file.read_text().splitlines()]
+        outcomes = [records.decode(record) for record in map(json.loads, lines) if "task" in record]
+        return len({tile for outcome in outcomes for tile in outcome.tiles(outcome.made) if tile.zoom == 5})
 
     def await_calls(self, count):
         limit = time.monotonic() + 60

@@ -25,6 +25,16 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def pid_of(_):
+    """To be called on a worker."""
+    return os.getpid()
+
+
+def tasks(dask_scheduler):
+    """To be called on a scheduler: how many tasks it holds."""
+    return len(dask_scheduler.tasks)
+
+
 def alive(pid):
     """Whether a process is there and not only waits to be buried."""
     try:
@@ -159,7 +169,8 @@ def running_scheduler(folder, *, workers=2, **options):
         scheduler.start()
         for _ in range(workers):
             scheduler.add_worker(**options)
-        scheduler.wait_for(workers)
+        if workers:
+            scheduler.wait_for(workers)
         yield scheduler
     finally:
         scheduler.end()

@@ -11,14 +11,10 @@ import time
 import psutil
 import pytest
 
-from executors.servers import HERE, alive, end, free_port, until
+from executors.servers import HERE, alive, end, free_port, pid_of, until
 from tilepipe.errors import ClusterError, RecipeError
 from tilepipe.executors import cluster as module
 from tilepipe.executors.cluster import ClusterSpec, cluster_spec, open_cluster
-
-
-def pid_of(_):
-    return os.getpid()
 
 
 @pytest.fixture

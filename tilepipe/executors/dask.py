@@ -180,7 +180,7 @@ class Dask:
         futures = self._link.cluster.client.map(
             call_each,
             [self._link.run] * len(bundles),
-            [[(call.call, call.item) for call in calls] for calls in bundles],
+            [pickle.dumps([(call.call, call.item) for call in calls]) for calls in bundles],
             [SETTLE_S if self._careful and len(calls) == 1 else 0.0 for calls in bundles],
             key=[self._link.key(number) for number in numbers],
             priority=priority,

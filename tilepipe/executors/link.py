@@ -88,24 +88,36 @@ class Link:
         """Make the cluster ready for the run, also one that takes the place of another.
 
         Raises:
-            ClusterError: a worker has no tilepipe, or another one.
+            ClusterError: a worker or the scheduler has no tilepipe, or another one.
         """
+        self._compare()
         client = self.cluster.client
-        for worker, theirs in client.run(versions, on_error="return").items():
-            if isinstance(theirs, OSError):
-                # It went while it was asked.
-                continue
-            if isinstance(theirs, BaseException):
-                raise ClusterError(f"worker {worker} cannot run tilepipe: {theirs}; install it on all workers")
-            unlike = differences(versions(), theirs)
-            if unlike:
-                raise ClusterError(f"worker {worker} has {unlike}; install the same on all workers")
         client.subscribe_topic("all", self._hear_scheduler)
         client.subscribe_topic(TOPIC, self._hear_worker)
         client.register_plugin(Carrier(self.run, self.payload))
         self._prepared = True
         self.cluster.size(self.calls)
         self.look()
+
+    def _compare(self) -> None:
+        """Refuse a cluster that would make other bytes; the scheduler too looks into what it is given."""
+        client = self.cluster.client
+        found: dict[str, Any] = {}
+        try:
+            found["the scheduler"] = client.run_on_scheduler(versions)
+        except ImportError as error:
+            found["the scheduler"] = error
+        workers = client.run(versions, on_error="return")
+        found.update((f"worker {address}", theirs) for address, theirs in workers.items())
+        for name, theirs in found.items():
+            if isinstance(theirs, OSError):
+                # It went while it was asked.
+                continue
+            if isinstance(theirs, BaseException):
+                raise ClusterError(f"{name} cannot run tilepipe: {theirs}; install it there")
+            unlike = differences(versions(), theirs)
+            if unlike:
+                raise ClusterError(f"{name} has {unlike}; install the same everywhere")
 
     def look(self) -> None:
         """See how many threads the workers have now, and whether the scheduler is still the one that was asked."""

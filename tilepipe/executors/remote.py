@@ -3,7 +3,7 @@
 import ctypes
 import pickle
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Event, Lock, Thread
@@ -60,7 +60,7 @@ class _Held:
             if not self.opened:
                 unlike = differences(self.expected, versions())
                 if unlike:
-                    raise ClusterError(f"worker {get_worker().address} has {unlike}; install the same on all workers")
+                    raise ClusterError(f"worker {get_worker().address} has {unlike}; install the same everywhere")
                 self.value = pickle.loads(self.payload)  # noqa: S301 - from the client, who may run anything here
                 self.opened = True
         return self.value
@@ -100,12 +100,12 @@ class Carrier(WorkerPlugin):
                 _tell(worker, Note(self.run, worker.address, -1, taken, _limit(worker)))
 
 
-def call_each(run: str, calls: Sequence[tuple[Callable[[Any, Any], Any], Any]], settle_s: float) -> Answers:
+def call_each(run: str, pickled: bytes, settle_s: float) -> Answers:
     """Make some calls with an item each, one after the other; the first exception ends them all.
 
     Args:
         run: whose shared value they get.
-        calls: functions and items.
+        pickled: a list of functions and items; in bytes, so that the scheduler need not look into it.
         settle_s: time for what this worker tells to be heard before the first call.
     """
     worker = get_worker()
@@ -113,6 +113,7 @@ def call_each(run: str, calls: Sequence[tuple[Callable[[Any, Any], Any], Any]], 
     held = _HELD[run]
     value = held.open()
     _tell(worker, Note(run, worker.address, key[1], psutil.Process().memory_info().rss, _limit(worker)))
+    calls = pickle.loads(pickled)  # noqa: S301 - from the client, who may run anything here
     time.sleep(settle_s)
     started = time.perf_counter()
     results = []
