@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= auto
 
-.PHONY: demo test check bench clean
+.PHONY: demo hub test check bench clean
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -14,6 +14,9 @@ $(VENV)/.ready: pyproject.toml
 
 demo: $(VENV)/.ready  ## A recipe on a real elevation model, from the package to a picture.
 	$(BIN)/python docs/demo.py
+
+hub: $(VENV)/.ready  ## The hub on this machine, with a job done; ONCE=1 ends it again. PORT says where.
+	PYTHONPATH=docs $(BIN)/python deploy/sample.py $(if $(ONCE),--once)
 
 test: check  ## Everything that can be tested on this machine.
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal

@@ -14,7 +14,8 @@ from tilepipe_hub.client.records import JobStatus, Process
 
 __all__ = ["inputs_of", "line_of", "recipe_inputs", "table_of"]
 
-ADDRESS = re.compile(r"(https?|s3|gs|az|ftp)://\S+")
+ADDRESS = re.compile(r"((https?|s3|gs|az|ftp)://|/)\S+")
+"""Of data: on the web, in a store of objects, or a path on the server."""
 QUALIFIED = frozenset({"value", "href", "bbox"})
 """Keys of objects that the standard takes as they are; any other object has to be wrapped."""
 

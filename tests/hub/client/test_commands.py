@@ -222,6 +222,8 @@ ECHO = Process(
         (["text=a", "text=b"], {"text": ["a", "b"]}),
         (["data=http://a.example/b.tif"], {"data": {"href": "http://a.example/b.tif"}}),
         (["data=s3://bucket/b.tif"], {"data": {"href": "s3://bucket/b.tif"}}),
+        (["data=/data/b.tif"], {"data": {"href": "/data/b.tif"}}),
+        (["text=/data/b.tif"], {"text": "/data/b.tif"}),
         (['data={"href": "x"}'], {"data": {"href": "x"}}),
         (['data={"bbox": [1, 2, 3, 4]}'], {"data": {"bbox": [1, 2, 3, 4]}}),
         (['data={"a": 1}'], {"data": {"value": {"a": 1}}}),
