@@ -21,6 +21,7 @@ FLOORS = [
     ["hub.app"],
     ["hub.routes", "hub.pages"],
     ["hub.service"],
+    ["hub.admission", "hub.deploying", "hub.results"],
     ["hub.callback", "hub.runner", "hub.running", "hub.worker"],
     ["hub.processes"],
     ["hub.store"],

@@ -7,13 +7,47 @@
         MoveRefused     the job is in a state from which it may not go where it was sent
           LeaseLost     a worker speaks of a job that another one holds by now
         SettingsError   what the operator decided cannot be read, or is wrong
+        NotKnown        nobody can say who sends a request
+        NotAllowed      who sends it may not do this
+        TooOften        too much at once: wrong tokens, or more jobs than an owner may have
+        NoSuchProcess   there is no process of this id
+        BadRequest      a request does not fit; carries all that is wrong with it
+        TooLarge        a request is larger than what is taken
+        KeyReused       an idempotency key was used for something else
+        NotReady        a job has not ended, so that there are no results yet
+        NoResult        a job that has ended has no such result
+        JobFailed       a job failed, so that there are no results; carries the reason
+        ProcessTaken    there is a process of this id already
+        ProcessFixed    the process cannot be replaced or removed
 
 A message says what was asked, what was found, and what to do about it.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from tilepipe.errors import TilepipeError
 
-__all__ = ["HubError", "LeaseLost", "MoveRefused", "NoSuchJob", "SettingsError", "StoreError"]
+__all__ = [
+    "BadRequest",
+    "HubError",
+    "JobFailed",
+    "KeyReused",
+    "LeaseLost",
+    "MoveRefused",
+    "NoResult",
+    "NoSuchJob",
+    "NoSuchProcess",
+    "NotAllowed",
+    "NotKnown",
+    "NotReady",
+    "ProcessFixed",
+    "ProcessTaken",
+    "SettingsError",
+    "StoreError",
+    "TooLarge",
+    "TooOften",
+]
 
 
 class HubError(TilepipeError):
@@ -49,3 +83,70 @@ class LeaseLost(MoveRefused):
             "another worker has taken it over, so this one has to stop and leave the job alone"
         )
         self.job_id = job_id
+
+
+class NotKnown(HubError):
+    """Nobody can say who sends a request."""
+
+
+class NotAllowed(HubError):
+    """Whoever sends a request may not do what it asks for."""
+
+
+class TooOften(HubError):
+    """Too much at once."""
+
+    def __init__(self, message: str, *, after_s: int) -> None:
+        super().__init__(message)
+        self.after_s = after_s
+        """When to try again, in seconds."""
+
+
+class NoSuchProcess(HubError):
+    """There is no such process."""
+
+    def __init__(self, process_id: str) -> None:
+        super().__init__(f"there is no process {process_id!r}; the list of processes names those there are")
+        self.process_id = process_id
+
+
+class BadRequest(HubError):
+    """A request does not fit what it is for."""
+
+    def __init__(self, problems: Sequence[tuple[str, str]]) -> None:
+        super().__init__("; ".join(f"{pointer.lstrip('/') or 'the request'}: {words}" for pointer, words in problems))
+        self.problems = tuple(problems)
+        """Each with the place as a JSON pointer and the words that follow it."""
+
+
+class TooLarge(HubError):
+    """A request is larger than what is taken."""
+
+
+class KeyReused(HubError):
+    """An idempotency key was used before, for something else."""
+
+
+class NotReady(HubError):
+    """A job has not ended."""
+
+
+class NoResult(HubError):
+    """A job that has ended has no such result."""
+
+
+class JobFailed(HubError):
+    """A job failed, so that it has no results."""
+
+    def __init__(self, problem: Mapping[str, Any]) -> None:
+        super().__init__(str(problem.get("detail") or problem.get("title") or "the job failed"))
+        self.problem = problem
+        """The exception document, as the worker wrote it."""
+
+
+class ProcessTaken(HubError):
+    """There is a process of this id already."""
+
+
+class ProcessFixed(HubError):
+    """The process belongs to the service and cannot be replaced or removed."""

@@ -1,0 +1,104 @@
+"""The application: settings, store and routes put together, and nothing else."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
+from starlette.exceptions import HTTPException
+from starlette.responses import MalformedRangeHeader, RangeNotSatisfiable
+
+from tilepipe.errors import TilepipeError
+from tilepipe_hub.auth import Gate, KeySet, fetch_json
+from tilepipe_hub.errors import BadRequest, NotKnown, TooOften
+from tilepipe_hub.processes.catalog import Catalog
+from tilepipe_hub.routes import deploy, execution, jobs, landing, operation, outputs, processes
+from tilepipe_hub.routes.answering import problem_response
+from tilepipe_hub.routes.asking import Hub
+from tilepipe_hub.routes.outer import Outer, names_of
+from tilepipe_hub.routes.problems import NoSuchBytes, NoSuchPath, WrongMethod, document_of
+from tilepipe_hub.service import Service
+from tilepipe_hub.settings import Settings
+from tilepipe_hub.store import Store, open_store
+
+__all__ = ["create_app"]
+
+EXPOSED = ("Location", "Link", "Preference-Applied", "ETag", "Content-Range", "Accept-Ranges", "Retry-After")
+TAKEN = ("Accept", "Authorization", "Content-Type", "Prefer", "Idempotency-Key", "Range", "If-None-Match")
+
+
+def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
+    """The hub as an ASGI application.
+
+    Args:
+        settings: of the operator.
+        store: of jobs; None: the one that the settings name, opened now and closed when the application ends.
+
+    Raises:
+        StoreError: the store cannot be opened.
+    """
+    url = settings.store.url.get_secret_value()
+    kept = store or open_store(url, keep_s=settings.store.keep_s, patience_s=settings.store.patience_s)
+
+    @asynccontextmanager
+    async def life(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        if store is None:
+            kept.close()
+
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=life)
+    oidc = settings.auth.oidc
+    service = Service(settings=settings, store=kept, catalog=Catalog(folder=settings.folders.processes))
+    gate = Gate(settings.auth, keys=KeySet(oidc, fetch_json) if oidc else None)
+    app.state.hub = Hub(settings=settings, service=service, gate=gate)
+    app.state.figures = operation.Figures()
+    for name, value in outputs.state().items():
+        setattr(app.state, name, value)
+    parts = [landing, processes, execution, jobs, outputs, operation, *([deploy] if settings.deploy else [])]
+    for part in parts:
+        app.include_router(part.router)
+    _tell_problems(app)
+    if settings.server.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.server.cors_origins),
+            allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE"],
+            allow_headers=list(TAKEN),
+            expose_headers=list(EXPOSED),
+        )
+    app.add_middleware(Outer, names=names_of(settings.server), figures=app.state.figures)
+    return app
+
+
+def _tell_problems(app: FastAPI) -> None:
+    """Let every error go out as an exception document."""
+
+    def told(request: Request, error: Exception) -> Response:
+        document = document_of(_ours(error), instance=request.url.path)
+        response = problem_response(request, document)
+        if isinstance(error, NotKnown):
+            response.headers["WWW-Authenticate"] = 'Bearer realm="tilepipe", Basic realm="tilepipe"'
+        if isinstance(error, TooOften):
+            response.headers["Retry-After"] = str(error.after_s)
+        if isinstance(error, HTTPException) and error.headers:
+            response.headers.update(error.headers)
+        return response
+
+    kinds: tuple[Any, ...] = (TilepipeError, HTTPException, RequestValidationError, Exception)
+    for kind in (*kinds, MalformedRangeHeader, RangeNotSatisfiable):
+        app.add_exception_handler(kind, told)
+
+
+def _ours(error: Exception) -> Exception:
+    """An error of the frameworks as one of ours."""
+    if isinstance(error, HTTPException):
+        if error.status_code == 405:
+            return WrongMethod("this path does not take this method; the definition of the API says which")
+        return NoSuchPath("there is nothing at this path; the landing page says what there is")
+    if isinstance(error, RequestValidationError):
+        return BadRequest([("", "does not fit the definition of the API")])
+    if isinstance(error, RangeNotSatisfiable):
+        return NoSuchBytes(f"the file has {error.max_size} bytes")
+    return error

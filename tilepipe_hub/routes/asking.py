@@ -1,0 +1,192 @@
+"""What a request says beside its path: who sends it, from where, in which form the answer is wanted, and how soon."""
+
+import ipaddress
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from fastapi import Request
+
+from tilepipe_hub.auth import Caller, Gate
+from tilepipe_hub.errors import BadRequest, TooLarge
+from tilepipe_hub.routes.problems import Unacceptable, UnknownMedia
+from tilepipe_hub.service import Service
+from tilepipe_hub.settings import Settings
+
+__all__ = ["HTML", "JSON", "Hub", "Preference", "accepts", "base_of", "body_of", "caller_of", "form_of", "hub_of"]
+__all__ += ["address_of", "preference_of"]
+
+JSON = "application/json"
+HTML = "text/html"
+FORMS = {"json": JSON, "html": HTML}
+
+MOST_WAIT_S = 86_400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hub:
+    """What every route needs."""
+
+    settings: Settings
+    service: Service
+    gate: Gate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preference:
+    """What the header `Prefer` says."""
+
+    respond_async: bool = False
+    wait_s: float | None = None
+
+
+def hub_of(request: Request) -> Hub:
+    """What the application was made with."""
+    hub: Hub = request.app.state.hub
+    return hub
+
+
+def address_of(request: Request) -> str:
+    """Where a request comes from, as far as trusted proxies can tell."""
+    trusted = hub_of(request).settings.server.trusted_proxies
+    address = request.client.host if request.client else ""
+    # The last entry was written by the proxy that called us, the one before by the proxy before it, and so on.
+    for entry in reversed(request.headers.get("x-forwarded-for", "").split(",")):
+        if address not in trusted or not _is_address(entry.strip()):
+            break
+        address = entry.strip()
+    return address
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def caller_of(request: Request) -> Caller | None:
+    """Who sends a request; None for a stranger who may do nothing.
+
+    Raises:
+        NotKnown: the token is none.
+        TooOften: too many wrong tokens came from there.
+    """
+    return hub_of(request).gate.caller(request.headers.get("authorization"), address_of(request))
+
+
+def base_of(request: Request) -> str:
+    """The service's address without a slash at its end, for links."""
+    server = hub_of(request).settings.server
+    if server.base_url is not None:
+        return server.base_url.rstrip("/")
+    scheme, host = request.url.scheme, request.headers.get("host") or request.url.netloc
+    if request.client and request.client.host in server.trusted_proxies:
+        said = request.headers.get("x-forwarded-proto", scheme).strip().lower()
+        scheme = said if said in {"http", "https"} else scheme
+        host = request.headers.get("x-forwarded-host", host).strip()
+    # A host with odd letters would carry them into links and pages.
+    parts = urlsplit(f"{scheme}://{host}")
+    plain = all(letter.isalnum() or letter in ".-:[]_" for letter in host) and host.isascii()
+    return f"{scheme}://{parts.netloc}" if plain and parts.netloc else f"{scheme}://localhost"
+
+
+def accepts(request: Request) -> list[tuple[str, float]]:
+    """Media types of the header `Accept` without parameters, the most wanted first; `*/*` where there is none."""
+    found = []
+    for part in ", ".join(request.headers.getlist("accept")).split(","):
+        kind, *parameters = (item.strip().lower() for item in part.split(";"))
+        if "/" in kind:
+            found.append((kind, _quality(parameters)))
+    return sorted(found, key=lambda item: -item[1]) or [("*/*", 1.0)]
+
+
+def _quality(parameters: Sequence[str]) -> float:
+    for item in parameters:
+        key, _, value = item.partition("=")
+        if key.strip() == "q":
+            try:
+                return min(max(float(value), 0.0), 1.0)
+            except ValueError:
+                return 0.0
+    return 1.0
+
+
+def form_of(request: Request, offered: Sequence[str] = (JSON, HTML)) -> str:
+    """Which of the media types is sent: what `f` says, else what `Accept` wants most, else the first.
+
+    Raises:
+        BadRequest: `f` names no form.
+        Unacceptable: none of them is wanted.
+    """
+    asked = request.query_params.get("f")
+    if asked is not None:
+        if FORMS.get(asked) not in offered:
+            raise BadRequest([("f", f"takes {' or '.join(key for key, kind in FORMS.items() if kind in offered)}")])
+        return FORMS[asked]
+    wanted = accepts(request)
+    scores = {kind: _wanted(kind, wanted) for kind in offered}
+    best = max(offered, key=lambda kind: scores[kind])
+    if scores[best] == 0:
+        raise Unacceptable(f"the answer can be had as {', '.join(offered)}; ask for one of them, or for */*")
+    return best
+
+
+def _wanted(kind: str, wanted: Sequence[tuple[str, float]]) -> float:
+    """How much a media type is wanted, by the most particular entry that means it."""
+    plain = kind.partition(";")[0]
+    for entry in (plain, f"{plain.partition('/')[0]}/*", "*/*"):
+        found = [quality for name, quality in wanted if name == entry]
+        if found:
+            return max(found)
+    return 0.0
+
+
+def preference_of(request: Request) -> Preference:
+    """What is preferred; words that are not known count for nothing."""
+    respond_async, wait_s = False, None
+    for item in ",".join(request.headers.getlist("prefer")).split(","):
+        key, _, value = item.partition(";")[0].partition("=")
+        if key.strip().lower() == "respond-async":
+            respond_async = True
+        elif key.strip().lower() == "wait" and value.strip().strip('"').isdigit():
+            wait_s = float(min(int(value.strip().strip('"')[:9]), MOST_WAIT_S))
+    return Preference(respond_async=respond_async, wait_s=wait_s)
+
+
+async def body_of(request: Request, *, kinds: Sequence[str] = (JSON,)) -> Any:
+    """The JSON in the body, read no further than it may be long.
+
+    Raises:
+        UnknownMedia: it is said to be something else, or packed.
+        TooLarge: it is longer than what is taken.
+        BadRequest: it is no JSON.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in kinds:
+        raise UnknownMedia(f"the body is said to be {kind or 'nothing'}; send it as {' or '.join(kinds)}")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise UnknownMedia("the body is packed; send it as it is")
+    most = hub_of(request).settings.limits.body_bytes
+    content = bytearray()
+    async for chunk in request.stream():
+        content += chunk
+        if len(content) > most:
+            raise TooLarge(f"the body has more than {most} bytes; give large data as links")
+    return _parsed(bytes(content))
+
+
+def _parsed(content: bytes) -> Any:
+    try:
+        return json.loads(content, parse_constant=_refuse)
+    except RecursionError:
+        raise BadRequest([("", "is nested too deeply; use fewer levels")]) from None
+    except ValueError as error:
+        raise BadRequest([("", f"is no JSON ({str(error)[:100]}); send an object like {{inputs: ...}}")]) from None
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")

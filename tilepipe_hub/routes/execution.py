@@ -1,0 +1,109 @@
+"""Executing a process: at once or as a job, by what the request prefers."""
+
+import time
+from dataclasses import replace
+
+import anyio
+from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
+
+from tilepipe_hub.admission import Prepared
+from tilepipe_hub.auth import Caller
+from tilepipe_hub.errors import BadRequest, JobFailed
+from tilepipe_hub.job import Job
+from tilepipe_hub.results import is_reference
+from tilepipe_hub.routes.answering import link, link_header
+from tilepipe_hub.routes.asking import base_of, body_of, caller_of, hub_of, preference_of
+from tilepipe_hub.routes.delivery import deliver, reader_of
+from tilepipe_hub.routes.documents import status_info
+from tilepipe_hub.routes.jobs import created
+from tilepipe_hub.routes.problems import TooLong
+from tilepipe_hub.work import work_of
+
+__all__ = ["router"]
+
+router = APIRouter()
+
+LOOK_S = 0.05
+LOOK_LATER_S = 0.5
+"""Between two looks at a job that is waited for: soon at first, then rarely."""
+
+
+@router.post("/processes/{process_id}/execution")
+async def execute(request: Request, process_id: str) -> Response:
+    """Run a process, and answer with its results or with a job."""
+    service, settings = hub_of(request).service, hub_of(request).settings
+    caller = await run_in_threadpool(caller_of, request)
+    await run_in_threadpool(service.entry, caller, process_id)
+    key = _key(request)
+    body = await body_of(request)
+    prepared = await run_in_threadpool(service.prepare, caller, process_id, body)
+    wish = preference_of(request)
+    if wish.respond_async and wish.wait_s is None:
+        job = await run_in_threadpool(service.submit, caller, prepared, key=key)
+        response = created(request, status_info(job, base_of(request)))
+        response.headers["Preference-Applied"] = "respond-async"
+        return response
+    wait_s = settings.sync_s if wish.wait_s is None else min(wish.wait_s, settings.sync_s)
+    if _is_instant(prepared, request) and prepared.work.pause_s <= wait_s:
+        return await _at_once(request, prepared)
+    job = await run_in_threadpool(service.submit, caller, prepared, key=key)
+    job = await _waited_for(request, caller, job, wait_s)
+    if job.ended:
+        return await run_in_threadpool(_finished, request, caller, job)
+    if wish.wait_s is not None:
+        response = created(request, status_info(job, base_of(request)))
+        response.headers["Preference-Applied"] = "respond-async"
+        return response
+    await run_in_threadpool(service.dismiss, caller, job.id)
+    raise TooLong(f"the job takes longer than {wait_s:g} s; ask for it with the header Prefer: respond-async")
+
+
+def _key(request: Request) -> str | None:
+    key = request.headers.get("idempotency-key")
+    if key is not None and not (0 < len(key) <= 200 and key.isprintable()):
+        raise BadRequest([("Idempotency-Key", "takes 1 to 200 letters that can be printed")])
+    return key
+
+
+def _is_instant(prepared: Prepared, request: Request) -> bool:
+    """Whether a request can be answered without a job: nothing is computed, and nothing to be linked to is left."""
+    work = prepared.work
+    reader = reader_of(request, "", "")
+    modes = {name: how.get("transmission") or "value" for name, how in work.asked.items()}
+    links = [name for name, item in work.results.items() if is_reference(item, modes.get(name), reader)]
+    return work.kind == "echo" and all("href" in work.results[name] for name in links)
+
+
+async def _at_once(request: Request, prepared: Prepared) -> Response:
+    work = prepared.work
+    await anyio.sleep(work.pause_s)
+    if work.fails:
+        raise JobFailed({"detail": "failed as asked"})
+    said = "response" in prepared.body
+    title = f"Results of {prepared.entry.id}"
+    return deliver(request, work.results, work=work, reader=reader_of(request, "", ""), is_said=said, title=title)
+
+
+async def _waited_for(request: Request, caller: Caller | None, job: Job, wait_s: float) -> Job:
+    """The job once it has ended, or the time is over, or nobody waits any more."""
+    service = hub_of(request).service
+    began = time.monotonic()
+    while not job.ended and (waited := time.monotonic() - began) < wait_s and not await request.is_disconnected():
+        await anyio.sleep(min(LOOK_S + waited / 10, LOOK_LATER_S))
+        job = await run_in_threadpool(service.get, caller, job.id)
+    return job
+
+
+def _finished(request: Request, caller: Caller | None, job: Job) -> Response:
+    job = hub_of(request).service.results(caller, job.id)
+    work = work_of(job.request.work)
+    reader = reader_of(request, job.id, work.folder)
+    said = job.request.response is not None
+    response = deliver(
+        request, job.results or {}, work=replace(work), reader=reader, is_said=said, title=f"Results of job {job.id}"
+    )
+    monitor = link_header([link(f"{base_of(request)}/jobs/{job.id}", "monitor")])
+    others = response.headers.get("Link")
+    response.headers["Link"] = f"{monitor}, {others}" if others else monitor
+    return response

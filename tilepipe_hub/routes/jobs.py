@@ -1,0 +1,105 @@
+"""The jobs: their list, each one's status and log, dismissing and trying again."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Request, Response
+
+from tilepipe_hub.routes.answering import answer, json_response, link, link_header, page_response, self_links
+from tilepipe_hub.routes.asking import HTML, base_of, caller_of, form_of, hub_of
+from tilepipe_hub.routes.documents import status_info
+from tilepipe_hub.routes.parameters import limit_of, next_place, previous_place, query_of
+
+__all__ = ["created", "router"]
+
+router = APIRouter()
+
+
+@router.api_route("/jobs", methods=["GET", "HEAD"])
+def jobs(request: Request) -> Response:
+    """A page of the list."""
+    base = base_of(request)
+    query, place = query_of(request)
+    page = hub_of(request).service.find(caller_of(request), query)
+    links = self_links(request, "Jobs")
+    rest = [(key, value) for key, value in request.query_params.multi_items() if key != "cursor"]
+    if page.next is not None:
+        links.append(link(_with(f"{base}/jobs", rest, next_place(place, page.next)), "next", title="Next page"))
+    if place.cursor is not None:
+        links.append(link(_with(f"{base}/jobs", rest, previous_place(place)), "prev", title="Page before"))
+    shown = [status_info(job, base) for job in page.jobs]
+    rows = [
+        (
+            {"text": item["id"], "href": f"{base}/jobs/{item['id']}?f=html"},
+            item["processID"],
+            item.get("title", ""),
+            item["status"],
+            f"{item['progress']} %",
+            item["created"],
+        )
+        for item in shown
+    ]
+    columns = ("Job", "Process", "Title", "Status", "Progress", "Created")
+    return answer(request, {"jobs": shown, "links": links}, title="Jobs", columns=columns, rows=rows)
+
+
+def _with(address: str, rest: list[tuple[str, str]], cursor: str | None) -> str:
+    pairs = [*rest, *([("cursor", cursor)] if cursor else [])]
+    return f"{address}?{urlencode(pairs)}" if pairs else address
+
+
+@router.api_route("/jobs/{job_id}", methods=["GET", "HEAD"])
+def job(request: Request, job_id: str) -> Response:
+    """The status of a job."""
+    found = hub_of(request).service.get(caller_of(request), job_id)
+    document = status_info(found, base_of(request), links=self_links(request, "Status of the job"))
+    response = answer(request, document, title=f"Job {found.id}", template="job.html")
+    response.headers["Cache-Control"] = "no-cache"
+    return response
+
+
+@router.delete("/jobs/{job_id}")
+def dismiss(request: Request, job_id: str) -> Response:
+    """End a job, or remove one that has ended."""
+    found = hub_of(request).service.dismiss(caller_of(request), job_id)
+    base = base_of(request)
+    document = status_info(found, base, links=[link(f"{base}/jobs", "up", title="Jobs")])
+    return _form(request, document, f"Job {found.id}")
+
+
+@router.post("/jobs/{job_id}/retry")
+def retry(request: Request, job_id: str) -> Response:
+    """A new job that goes on where this one ended."""
+    found = hub_of(request).service.retry(caller_of(request), job_id)
+    return created(request, status_info(found, base_of(request)))
+
+
+@router.api_route("/jobs/{job_id}/log", methods=["GET", "HEAD"])
+def log(request: Request, job_id: str) -> Response:
+    """Lines of a job's log."""
+    after = limit_of(request, "after", default=0, least=0)
+    limit = limit_of(request)
+    lines = hub_of(request).service.logs(caller_of(request), job_id, after=min(after, 2**62), limit=limit)
+    links = self_links(request, "Log")
+    if len(lines) == limit:
+        here = f"{base_of(request)}/jobs/{job_id}/log"
+        links.append(link(f"{here}?after={lines[-1].number}&limit={limit}", "next", title="Next lines"))
+    shown = [{"number": line.number, "time": round(line.time, 3), "text": line.text} for line in lines]
+    rows = [(str(line.number), line.text) for line in lines]
+    document = {"lines": shown, "links": links}
+    return answer(request, document, title=f"Log of job {job_id}", columns=("", "Line"), rows=rows)
+
+
+def created(request: Request, document: dict[str, Any]) -> Response:
+    """The answer to what made a job."""
+    response = json_response(document, status=201)
+    here = f"{base_of(request)}/jobs/{document['jobID']}"
+    response.headers["Location"] = here
+    response.headers["Link"] = link_header([link(here, "monitor")])
+    return response
+
+
+def _form(request: Request, document: dict[str, Any], title: str) -> Response:
+    if form_of(request) == HTML:
+        return page_response(request, "page.html", title=title, document=document)
+    return json_response(document)

@@ -1,0 +1,80 @@
+"""The way in: landing page, conformance, the definition of the API, and what pages load."""
+
+from fastapi import APIRouter, Request, Response
+
+from tilepipe_hub.pages import ASSETS, asset
+from tilepipe_hub.routes.answering import answer, json_response, link, page_response, self_links
+from tilepipe_hub.routes.asking import HTML, JSON, base_of, form_of, hub_of
+from tilepipe_hub.routes.documents import JOB_LIST
+from tilepipe_hub.routes.openapi import OPENAPI, openapi
+from tilepipe_hub.routes.problems import NoSuchPath
+
+__all__ = ["CONFORMANCE", "router"]
+
+router = APIRouter()
+
+REL = "http://www.opengis.net/def/rel/ogc/1.0/"
+CORE = "http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/"
+CONFORMANCE = tuple(
+    f"{CORE}{name}"
+    for name in ("core", "ogc-process-description", "json", "html", "oas30", "job-list", "callback", "dismiss")
+)
+DRU = "http://www.opengis.net/spec/ogcapi-processes-2/1.0/conf/"
+DEPLOY = (f"{DRU}deploy-replace-undeploy", f"{DRU}ogcapppkg")
+
+
+@router.api_route("/", methods=["GET", "HEAD"])
+def landing(request: Request) -> Response:
+    """What there is."""
+    base = base_of(request)
+    links = [
+        *self_links(request, "This page"),
+        link(f"{base}/api?f=json", "service-desc", OPENAPI, "Definition of the API"),
+        link(f"{base}/api?f=html", "service-doc", HTML, "Documentation of the API"),
+        link(f"{base}/conformance", f"{REL}conformance", JSON, "Conformance classes"),
+        link(f"{base}/processes", f"{REL}processes", JSON, "Processes"),
+        link(f"{base}/jobs", JOB_LIST, JSON, "Jobs"),
+    ]
+    title = hub_of(request).settings.title
+    document = {
+        "title": title,
+        "description": "Runs Python functions over the tiles of a pyramid, as jobs.",
+        "links": links,
+    }
+    return answer(request, document, title=title)
+
+
+@router.api_route("/conformance", methods=["GET", "HEAD"])
+def conformance(request: Request) -> Response:
+    """What holds."""
+    classes = [*CONFORMANCE, *(DEPLOY if hub_of(request).settings.deploy else ())]
+    document = {"conformsTo": classes, "links": self_links(request, "Conformance classes")}
+    return answer(request, document, title="Conformance")
+
+
+@router.api_route("/api", methods=["GET", "HEAD"])
+def api(request: Request) -> Response:
+    """The definition of the API, as OpenAPI 3.0."""
+    hub = hub_of(request)
+    document = openapi(hub.settings, base_of(request))
+    form = form_of(request, (OPENAPI, JSON, HTML))
+    if form == HTML:
+        rows = [
+            ({"text": f"{method.upper()} {path}", "href": "#"}, operation["summary"])
+            for path, item in document["paths"].items()
+            for method, operation in item.items()
+            if isinstance(operation, dict) and "summary" in operation
+        ]
+        return page_response(
+            request, "page.html", title="API", document=document, columns=("Operation", "What it does"), rows=rows
+        )
+    return json_response(document, kind=JSON if form == JSON and "f" not in request.query_params else OPENAPI)
+
+
+@router.api_route("/pages/{name}", methods=["GET", "HEAD"])
+def page_asset(name: str) -> Response:
+    """What a page loads."""
+    if name not in ASSETS:
+        raise NoSuchPath("pages load no such file")
+    headers = {"Cache-Control": "max-age=3600"}
+    return Response(asset(name), media_type=ASSETS[name], headers=headers)

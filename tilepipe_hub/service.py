@@ -1,0 +1,290 @@
+"""What may be done with jobs, and by whom; knows neither HTTP nor which store there is."""
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+from uuid import uuid4
+
+from tilepipe_hub import deploying
+from tilepipe_hub.admission import Prepared, admit, keep_files
+from tilepipe_hub.auth import Caller
+from tilepipe_hub.errors import (
+    JobFailed,
+    KeyReused,
+    MoveRefused,
+    NoResult,
+    NoSuchJob,
+    NoSuchProcess,
+    NotAllowed,
+    NotKnown,
+    NotReady,
+    TooLarge,
+    TooOften,
+)
+from tilepipe_hub.fetch import addresses_of
+from tilepipe_hub.job import Job, Request, Status
+from tilepipe_hub.processes.catalog import Catalog, Entry
+from tilepipe_hub.running.folders import forget
+from tilepipe_hub.settings import Role, Settings
+from tilepipe_hub.store import Line, Page, Query, Store
+from tilepipe_hub.work import work_of
+
+__all__ = ["Service", "folder_of"]
+
+AUDIT = logging.getLogger("tilepipe_hub.audit")
+
+MOST_JOB_BYTES = 15_000_000
+"""MongoDB takes 16 MiB."""
+
+TRIES = 5
+AGAIN_S = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """The rules. Each call names its caller, and may come from any thread."""
+
+    settings: Settings
+    store: Store
+    catalog: Catalog
+    resolve: Callable[[str, int], list[str]] = addresses_of
+
+    def entries(self, caller: Caller | None) -> tuple[Entry, ...]:
+        """The processes there are."""
+        _need(caller, "view")
+        return self.catalog.entries()
+
+    def entry(self, caller: Caller | None, process_id: str) -> Entry:
+        """A process.
+
+        Raises:
+            NoSuchProcess: if there is none of this id.
+        """
+        _need(caller, "view")
+        found = self.catalog.find(process_id)
+        if found is None:
+            raise NoSuchProcess(process_id)
+        return found
+
+    def prepare(self, caller: Caller | None, process_id: str, body: Any) -> Prepared:
+        """The request, judged: by the process's description, the engine's rules and the fence.
+
+        Raises:
+            NotAllowed: the caller may run nothing.
+            NoSuchProcess: there is no such process.
+            BadRequest: something in it is wrong; all of it is told.
+        """
+        caller = _need(caller, "run")
+        entry = self.entry(caller, process_id)
+        return admit(
+            entry,
+            body,
+            settings=self.settings,
+            catalog=self.catalog,
+            resolve=self.resolve,
+            may_deploy=self.settings.deploy and caller.may("deploy"),
+        )
+
+    def submit(self, caller: Caller | None, prepared: Prepared, *, key: str | None = None) -> Job:
+        """A new job, or the one that was made of the same request with the same idempotency key.
+
+        Raises:
+            TooOften: the caller has as many jobs as they may.
+            TooLarge: it is more than a store keeps.
+            KeyReused: the key came with another request.
+        """
+        caller = _need(caller, "run")
+        body = prepared.body
+        request = Request(
+            inputs=body.get("inputs", {}),
+            outputs=body.get("outputs"),
+            response=body.get("response"),
+            subscriber=prepared.checked.subscriber or None,
+            work=prepared.work.document(),
+        )
+        size = len(json.dumps(asdict(request)))
+        if size > MOST_JOB_BYTES:
+            raise TooLarge(f"the request takes {size} bytes to keep, of at most {MOST_JOB_BYTES}; give data as links")
+        job = Job(
+            id=prepared.work.folder,
+            process=prepared.entry.id,
+            owner=caller.owner,
+            request=request,
+            title=body.get("title", ""),
+            labels=tuple(body.get("labels", ())),
+            key=None if key is None else f"sent:{key}",
+        )
+        if key is None or not self._is_known(job):
+            self._check_quota(caller)
+        keep_files(prepared, self.settings)
+        return self._added(job)
+
+    def get(self, caller: Caller | None, job_id: str) -> Job:
+        """A job of the caller, or any for an admin.
+
+        Raises:
+            NoSuchJob: there is none, or it is somebody else's.
+        """
+        caller = _need(caller, "view")
+        job = self.store.get(job_id)
+        if job.owner != caller.owner and not caller.may("admin"):
+            raise NoSuchJob(job_id)
+        return job
+
+    def find(self, caller: Caller | None, query: Query) -> Page:
+        """Jobs of the caller, or of all for an admin."""
+        caller = _need(caller, "view")
+        return self.store.find(query if caller.may("admin") else replace(query, owner=caller.owner))
+
+    def counts(self) -> Mapping[Status, int]:
+        """How many jobs there are in each state."""
+        return self.store.counts()
+
+    def logs(self, caller: Caller | None, job_id: str, *, after: int = 0, limit: int = 1000) -> tuple[Line, ...]:
+        """Lines of a job's log.
+
+        Raises:
+            NoSuchJob: there is none, or it is somebody else's.
+        """
+        self.get(caller, job_id)
+        return self.store.logs(job_id, after=after, limit=limit)
+
+    def results(self, caller: Caller | None, job_id: str) -> Job:
+        """A job that has results.
+
+        Raises:
+            NotReady: it has not ended.
+            JobFailed: it failed without any.
+            NoResult: it was dismissed.
+        """
+        job = self.get(caller, job_id)
+        if not job.ended:
+            raise NotReady(f"job {job_id!r} is {job.status}; its results are there when it is successful")
+        if job.results is None and job.status == "failed":
+            raise JobFailed(job.problem or {"detail": job.message})
+        if job.results is None:
+            raise NoResult(f"job {job_id!r} was dismissed and has no results")
+        return job
+
+    def dismiss(self, caller: Caller | None, job_id: str) -> Job:
+        """The job, dismissed; one that had ended is removed with all that it made.
+
+        Raises:
+            NoSuchJob: there is none, or it is somebody else's.
+        """
+        caller = _need(caller, "run")
+        for _ in range(TRIES):
+            job = self.get(caller, job_id)
+            if job.ended:
+                if self.store.remove(job_id):
+                    forget(self.settings.folders.outputs, job_id)
+                    AUDIT.info("%r removes job %s", caller.owner, job_id)
+                return replace(job, status="dismissed", message="removed", problem=None, results=None)
+            try:
+                job = self.store.move(job_id, "dismissed", expect={"accepted", "running"})
+            except MoveRefused:
+                continue
+            AUDIT.info("%r dismisses job %s", caller.owner, job_id)
+            return job
+        raise MoveRefused(f"job {job_id!r} changes too fast to be dismissed; try again")
+
+    def retry(self, caller: Caller | None, job_id: str) -> Job:
+        """A new job that goes on where a failed or dismissed one ended; the same one, however often it is asked for.
+
+        Raises:
+            NoSuchJob: there is none, or it is somebody else's.
+            MoveRefused: it has not ended, or was successful.
+        """
+        caller = _need(caller, "run")
+        job = self.get(caller, job_id)
+        if job.status not in {"failed", "dismissed"}:
+            raise MoveRefused(
+                f"job {job_id!r} is {job.status}; only one that failed or was dismissed can be tried again"
+            )
+        again = Job(
+            id=uuid4().hex,
+            process=job.process,
+            owner=job.owner,
+            request=job.request,
+            title=job.title,
+            labels=job.labels,
+            key=f"retry:{job_id}",
+            continues=job_id,
+        )
+        if not self._is_known(again):
+            self._check_quota(caller)
+        return self._added(again)
+
+    def check_deployer(self, caller: Caller | None) -> Caller:
+        """The caller, who may deploy.
+
+        Raises:
+            NotKnown: nobody knows who it is.
+            NotAllowed: they may not.
+        """
+        return _need(caller, "deploy")
+
+    def deploy(self, caller: Caller | None, package: Any) -> Entry:
+        """The process that a package makes; errors as of `deploying.deploy`."""
+        caller = _need(caller, "deploy")
+        entry = deploying.deploy(self.catalog, package)
+        AUDIT.info("%r deploys the process %s", caller.owner, entry.id)
+        return entry
+
+    def replace(self, caller: Caller | None, process_id: str, package: Any) -> Entry:
+        """The process that now goes by an id; errors as of `deploying.replace`."""
+        caller = _need(caller, "deploy")
+        entry = deploying.replace(self.catalog, process_id, package)
+        AUDIT.info("%r replaces the process %s", caller.owner, entry.id)
+        return entry
+
+    def undeploy(self, caller: Caller | None, process_id: str) -> None:
+        """Remove a process; errors as of `deploying.undeploy`."""
+        caller = _need(caller, "deploy")
+        deploying.undeploy(self.catalog, process_id)
+        AUDIT.info("%r removes the process %s", caller.owner, process_id)
+
+    def package(self, caller: Caller | None, process_id: str) -> Mapping[str, Any]:
+        """What was deployed; errors as of `deploying.package_of`."""
+        _need(caller, "view")
+        return deploying.package_of(self.catalog, process_id)
+
+    def _added(self, job: Job) -> Job:
+        kept = self.store.add(job)
+        if kept.id == job.id:
+            AUDIT.info("%r submits job %s of %s", job.owner, job.id, job.process)
+        elif (kept.process, kept.request.inputs, kept.request.outputs) != (
+            job.process,
+            job.request.inputs,
+            job.request.outputs,
+        ):
+            raise KeyReused("this idempotency key came with another request before; send a new one")
+        return kept
+
+    def _is_known(self, job: Job) -> bool:
+        """Whether adding it would give back an earlier one, as far as the newest jobs of its owner tell."""
+        page = self.store.find(Query(owner=job.owner, processes={job.process}, limit=100))
+        return any(item.key == job.key for item in page.jobs)
+
+    def _check_quota(self, caller: Caller) -> None:
+        most = self.settings.quotas.jobs
+        if most is None:
+            return
+        counts = self.store.counts(caller.owner)
+        if counts["accepted"] + counts["running"] >= most:
+            raise TooOften(f"{most} of your jobs wait or run, which is the most; wait for one to end", after_s=AGAIN_S)
+
+
+def _need(caller: Caller | None, role: Role) -> Caller:
+    if caller is None:
+        raise NotKnown("this needs a token; send it as Authorization: Bearer TOKEN")
+    if not caller.may(role):
+        raise NotAllowed(f"this needs the role {role}; yours is {caller.role}")
+    return caller
+
+
+def folder_of(job: Job) -> str:
+    """The name of the folder in which what the job made lies."""
+    return work_of(job.request.work).folder if job.request.work else job.id
