@@ -137,15 +137,15 @@ def test_the_owner_reads_what_the_code_said_without_paths_and_secrets(local):
     log = local.log(job.id)
     told = json.dumps([job.message, job.problem, log, (local.outputs / job.id / "report.json").read_text()])
 
-    assert "no luck with ${SECRET_WORD} in processes/numbers.py" in job.message
+    assert "no luck with ${SECRET_WORD} in processes/figures.py" in job.message
     assert "printed" in log
-    assert any('File "processes/numbers.py"' in line for line in log)
+    assert any('File "processes/figures.py"' in line for line in log)
     assert "hush-hush" not in told
     assert str(local.folder) not in told
 
 
 def test_a_process_knows_no_variable_that_was_not_named(local):
-    (local.folder / "numbers.py").write_text(
+    (local.folder / "figures.py").write_text(
         '"""Variables."""\nimport os\n\ndef execute(*, notes: str = ""):\n    print(sorted(os.environ))\n'
     )
     local.hire()

@@ -72,7 +72,7 @@ class Workplace:
         self.folder = folder
         self.outputs = folder / "outputs"
         self.notes = folder / "notes"
-        self.process = folder / "numbers.py"
+        self.process = folder / "figures.py"
         for place in (self.outputs, self.notes):
             place.mkdir(parents=True, exist_ok=True)
         self.process.write_text(PROCESS)
@@ -124,7 +124,7 @@ class Workplace:
         job_id = uuid4().hex
         work = Work(kind="recipe", folder=folder or job_id, recipe=self.recipe(job=folder or job_id, **recipe))
         request = Request(work=work.document(), subscriber=subscriber)
-        return self.store.add(Job(id=job_id, process="numbers", owner=owner, request=request, continues=continues)).id
+        return self.store.add(Job(id=job_id, process="figures", owner=owner, request=request, continues=continues)).id
 
     def echo(self, **work):
         job_id = uuid4().hex
