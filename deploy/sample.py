@@ -1,6 +1,7 @@
 """`make hub`: a hub on this machine with one job done, which stays until it is interrupted."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,8 @@ def submit() -> JobStatus:
 
 def main() -> int:
     """Run the hub until it ends or is interrupted."""
+    # However it is told to end, the hub ends with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     hub = start()
     try:
         job = submit()

@@ -1,7 +1,6 @@
 """`tilepipe hub`: what can be asked of a server from the command line."""
 
 import json
-import os
 import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -10,10 +9,12 @@ import click
 
 from tilepipe.recipe import load_mapping
 from tilepipe_hub.client import Client, JobStatus, StillRunning, Value, open_client
-from tilepipe_hub.client.faults import ClientError
-from tilepipe_hub.client.words import inputs_of, line_of, recipe_inputs, table_of
+from tilepipe_hub.client.words import inputs_of, line_of, package_in, recipe_inputs, table_of
 
 __all__ = ["hub"]
+
+LONGEST = 160
+"""Characters of a value that are shown."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -200,7 +201,8 @@ def processes(*, process: str | None, url: str | None, token: str | None, as_jso
         return
     _say("\n".join(filter(None, [f"{about.id}  {about.title}", about.description])))
     for words, described in (("inputs", about.inputs), ("outputs", about.outputs)):
-        _say(f"\n{words}\n{table_of(_row(name, item) for name, item in described.items())}" if described else "")
+        rows = [_row(name, item, given=words == "inputs") for name, item in described.items()]
+        _say(f"\n{words}\n{table_of(rows)}" if rows else "")
 
 
 @hub.command()
@@ -212,7 +214,7 @@ def deploy(
     *, file: str, process_id: str | None, replace: bool, url: str | None, token: str | None, as_json: bool
 ) -> None:
     """Deploy FILE: a process of tilepipe in Python, or an application package in JSON."""
-    name, package = _package(file, process_id)
+    name, package = package_in(file, process_id)
     with open_client(url, token=token) as client:
         if replace:
             client.replace(name, package)
@@ -254,7 +256,7 @@ def _show_values(values: dict[str, Value], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({name: _plain(value) for name, value in values.items()}))
         return
-    _say(table_of((name or "result", str(_plain(value))) for name, value in values.items()))
+    _say(table_of((name or "result", _short(_plain(value))) for name, value in values.items()))
 
 
 def _plain(value: Value) -> Any:
@@ -263,37 +265,20 @@ def _plain(value: Value) -> Any:
     return f"{len(value.data)} bytes, {value.media_type}" if isinstance(value.data, bytes) else value.data
 
 
-def _row(name: str, item: Any) -> tuple[str, ...]:
+def _short(value: Any) -> str:
+    """A value in one line, cut where it is long; `--json` and `--folder` give all of it."""
+    text = " ".join((value if isinstance(value, str) else json.dumps(value)).split())
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
+
+
+def _row(name: str, item: Any, *, given: bool) -> tuple[str, ...]:
     about = item if isinstance(item, dict) else {}
     schema = about.get("schema")
     kind = str(schema.get("type", "")) if isinstance(schema, dict) else ""
-    need = "required" if about.get("minOccurs", 1) else ""
+    need = "required" if given and about.get("minOccurs", 1) else ""
     return f"  {name}", kind, need, str(about.get("description") or about.get("title") or "")
 
 
 def _say(text: str) -> None:
     if text:
         click.echo(text)
-
-
-def _package(path: str, process_id: str | None) -> tuple[str, dict[str, Any]]:
-    """The id of a process and the package to deploy it by."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ClientError(f"{path}: cannot be read: {error}; name a file of Python or JSON") from error
-    if path.endswith(".py"):
-        name = process_id or os.path.basename(path).removesuffix(".py")
-        unit = {"type": "python", "mediaType": "text/x-python", "value": text}
-        return name, {"processDescription": {"process": {"id": name}}, "executionUnit": unit}
-    try:
-        package = json.loads(text)
-    except ValueError as error:
-        raise ClientError(f"{path}: is no JSON: {error}; give a .py file, or an application package") from error
-    about = package.get("processDescription") if isinstance(package, dict) else None
-    about = about.get("process", about) if isinstance(about, dict) else None
-    name = process_id or (str(about.get("id", "")) if isinstance(about, dict) else "")
-    if not name:
-        raise ClientError(f"{path}: names no process; add processDescription.process.id, or give --id")
-    return name, package

@@ -12,7 +12,7 @@ from tilepipe.errors import nearest
 from tilepipe_hub.client.faults import ClientError
 from tilepipe_hub.client.records import JobStatus, Process
 
-__all__ = ["inputs_of", "line_of", "recipe_inputs", "table_of"]
+__all__ = ["inputs_of", "line_of", "package_in", "recipe_inputs", "table_of"]
 
 ADDRESS = re.compile(r"((https?|s3|gs|az|ftp)://|/)\S+")
 """Of data: on the web, in a store of objects, or a path on the server."""
@@ -68,6 +68,33 @@ def table_of(rows: Iterable[tuple[str, ...]]) -> str:
         "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]).rstrip()
         for row in lines
     )
+
+
+def package_in(path: str, process_id: str | None = None) -> tuple[str, dict[str, Any]]:
+    """The id of a process and the package to deploy it by, from a file of Python or JSON.
+
+    Raises:
+        ClientError: the file cannot be read, or names no process.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ClientError(f"{path}: cannot be read: {error}; name a file of Python or JSON") from error
+    if path.endswith(".py"):
+        name = process_id or os.path.basename(path).removesuffix(".py")
+        unit = {"type": "python", "mediaType": "text/x-python", "value": text}
+        return name, {"processDescription": {"process": {"id": name}}, "executionUnit": unit}
+    try:
+        package = json.loads(text)
+    except ValueError as error:
+        raise ClientError(f"{path}: is no JSON: {error}; give a .py file, or an application package") from error
+    about = package.get("processDescription") if isinstance(package, dict) else None
+    about = about.get("process", about) if isinstance(about, dict) else None
+    name = process_id or (str(about.get("id", "")) if isinstance(about, dict) else "")
+    if not name:
+        raise ClientError(f"{path}: names no process; add processDescription.process.id, or give --id")
+    return name, package
 
 
 def _schema(description: Any) -> Mapping[str, Any]:

@@ -142,6 +142,17 @@ def test_results_are_shown_or_kept(farm, hub, tmp_path):
     assert hub("results", "j", "--folder", tmp_path)[1] == f"{tmp_path}/text.txt\n{tmp_path}/number.json\n"
 
 
+def test_a_long_result_is_shown_in_one_line(farm, hub):
+    farm.jobs["j"] = dict(DONE)
+    farm.answers["GET /jobs/j/results"] = (200, {}, {"text": "a\nb" * 200, "object": {"a": [1]}})
+
+    first, second = hub("results", "j")[1].splitlines()
+
+    assert first.startswith("text    a ba b")
+    assert first.endswith(" ...")
+    assert second == 'object  {"a": [1]}'
+
+
 def test_processes_are_listed_and_described(hub):
     assert hub("processes") == (0, "echo  1.0.0  Echo\n", "")
     said = hub("processes", "echo")[1]
