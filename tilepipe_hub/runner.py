@@ -17,6 +17,7 @@ import threading
 import time
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -34,12 +35,13 @@ LEAST_BYTES = 500_000_000
 def main() -> None:
     """Carry out the order that comes in."""
     _die_with_parent()
+    _go_first()
     orders, wire = _hide_ends()
     text, rest = _first_line(orders)
     if not text:
         return
     order = order_of(text)
-    threading.Thread(target=_obey, args=(orders, rest), daemon=True).start()
+    threading.Thread(target=_watch, args=(orders, rest), daemon=True).start()
     warnings.formatwarning = _plain
     if order.memory_bytes is not None and order.executor != "dask":
         # Not the address space: most of that is libraries and places kept free. The engine refuses what is projected
@@ -88,6 +90,14 @@ def _first_line(orders: int) -> tuple[str, bytes]:
     return line.decode(), rest
 
 
+def _watch(orders: int, rest: bytes) -> None:
+    """Follow what comes in, and end where that cannot be done: the user's code may close whatever is open."""
+    try:
+        _obey(orders, rest)
+    except (OSError, ValueError):
+        _end_all()
+
+
 def _obey(orders: int, rest: bytes) -> None:
     """Follow what comes in: `until` a moment of the monotonic clock, or `stop`; end where time or worker is gone."""
     until, lines = float("inf"), bytearray(rest)
@@ -122,6 +132,12 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def _go_first() -> None:
+    """Where memory runs out, let the kernel end a job before a worker or a store."""
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+        file.write("500")
 
 
 def _plain(message: Warning | str, *_args: object, **_facts: object) -> str:

@@ -1,4 +1,4 @@
-"""Workers and the store are killed and paused at random, and no job notices.
+"""Workers and the store are killed, paused and drained at random, and no job notices.
 
 `TILEPIPE_CHAOS=20,200,120` sets the workers, the jobs and the seconds of it.
 """
@@ -21,7 +21,7 @@ from tilepipe_hub.store.protocol import Query
 pytestmark = [pytest.mark.slow, pytest.mark.mongodb, pytest.mark.timeout(900)]
 
 WORKERS, JOBS, SECONDS = (int(text) for text in os.environ.get("TILEPIPE_CHAOS", "4,24,20").split(","))
-WORKER = {"lease_s": 3, "beat_s": 1, "poll_s": 0.2, "max_attempts": 10_000}
+WORKER = {"lease_s": 3, "beat_s": 1, "poll_s": 0.2, "max_attempts": 10_000, "drain_s": 1}
 TILES = (4, 4)
 
 
@@ -78,7 +78,11 @@ class Chaos:
         paused = [worker for _, worker in self.paused]
         living = [worker for worker in self.place.workers if worker.poll() is None and worker not in paused]
         chance = self.dice.random()
-        if chance < 0.7:
+        if chance < 0.1:
+            self.dice.choice(living).terminate()
+            self.place.hire(worker=WORKER)
+            self.deeds["drain"] += 1
+        elif chance < 0.7:
             victim = self.dice.choice(living)
             victim.kill()
             victim.wait()

@@ -120,6 +120,16 @@ def test_a_process_that_forks_leaves_nothing_behind(local):
     local.until(lambda: not alive(group), within_s=3)
 
 
+def test_code_that_closes_all_files_leaves_nothing_behind(local):
+    local.hire()
+
+    job = local.ended(local.submit(deed="close", pause=0.5))
+    groups = {line[1] for line in local.begun(job.id)}
+
+    assert job.status == "failed"
+    local.until(lambda: not any(map(alive, groups)), within_s=3)
+
+
 def test_a_job_is_refused_that_is_projected_above_the_memory(local):
     local.hire(worker={"memory": "100MB"})
 
