@@ -38,15 +38,35 @@ def test_a_job_makes_the_same_bytes_as_the_command_line(workplace):
     assert report["tiles"]["written"] == 6
 
 
-def test_a_dismissed_job_stops_within_three_seconds(workplace):
-    workplace.hire()
-    job_id = workplace.submit(pause=0.3, tiles=(8, 8))
-    group = workplace.until(lambda: workplace.begun(job_id))[0][1]
+@pytest.mark.parametrize("executor", ["sequential", "threads", "processes"])
+def test_a_dismissed_job_stops_within_three_seconds(local, executor):
+    local.hire(worker={"executor": executor})
+    job_id = local.submit(pause=0.3, tiles=(8, 8))
+    group = local.until(lambda: local.begun(job_id))[0][1]
 
-    workplace.store.move(job_id, "dismissed", expect=("running",))
-    workplace.until(lambda: not alive(group), within_s=3)
+    local.store.move(job_id, "dismissed", expect=("running",))
+    local.until(lambda: not alive(group), within_s=3)
 
-    assert workplace.store.get(job_id).status == "dismissed"
+    assert local.store.get(job_id).status == "dismissed"
+
+
+def test_code_that_ignores_being_stopped_is_killed(local):
+    local.hire()
+    job_id = local.submit(deed="deaf", pause=0.3, tiles=(8, 8))
+    group = local.until(lambda: local.begun(job_id))[0][1]
+
+    local.store.move(job_id, "dismissed", expect=("running",))
+
+    local.until(lambda: not alive(group), within_s=4)
+
+
+def test_code_that_ends_processes_of_a_pool_fails_as_a_tile(local):
+    local.hire(worker={"executor": "processes"})
+
+    job = local.ended(local.submit(deed="exit"), within_s=40)
+
+    assert job.status == "failed"
+    assert "3 workers ended over this tile" in job.message
 
 
 def test_another_worker_goes_on_where_a_killed_one_stopped(workplace):
@@ -66,7 +86,7 @@ def test_another_worker_goes_on_where_a_killed_one_stopped(workplace):
 def test_tiles_that_were_journalled_are_not_made_again(local):
     first = local.hire(worker={"lease_s": 3})
     job_id = local.submit(zoom=6, pause=0.02, tiles=(12, 12))
-    local.until(lambda: local.store.get(job_id).progress.done >= 32)
+    local.until(lambda: local.store.get(job_id).progress.done >= 80)
 
     first.kill()
     local.hire(worker={"lease_s": 3})
@@ -74,7 +94,7 @@ def test_tiles_that_were_journalled_are_not_made_again(local):
     made = [tuple(line[3:]) for line in local.begun(job_id)]
 
     assert job.message.endswith("kept")
-    assert len(made) < 144 + 16
+    assert len(made) < 144 + 48
     assert local.tiles(local.outputs / job_id) == local.expected(zoom=6, tiles=(12, 12))
 
 
@@ -237,14 +257,14 @@ def test_a_job_of_more_tiles_than_allowed_makes_none(local):
 def test_a_retried_job_goes_on_in_the_folder_of_the_first(local):
     local.hire()
     first = local.submit(zoom=6, pause=0.02, tiles=(12, 12))
-    local.until(lambda: local.store.get(first).progress.done >= 32)
+    local.until(lambda: local.store.get(first).progress.done >= 80)
     local.store.move(first, "dismissed", expect=("running",))
 
     again = local.ended(local.submit(zoom=6, tiles=(12, 12), folder=first, continues=first, pause=0.02))
 
     assert again.status == "successful"
     assert "kept" in again.message
-    assert len(local.begun(first)) < 144 + 16
+    assert len(local.begun(first)) < 144 + 48
     assert (local.outputs / again.id).resolve() == local.outputs / first
 
 

@@ -53,6 +53,8 @@ def execute(grid: Grid, *, pause: float = 0.0, notes: str = "", deed: str = "", 
         kept = [np.ones(20_000_000) for _ in range(100)]
     if deed == "fork" and not os.fork():
         time.sleep(600)
+    if deed == "deaf":
+        ctypes.PyDLL(None).sleep(60)
     if deed == "close":
         os.closerange(3, 1000)
     if deed == "kill":
