@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import json
 import logging
+import os
 import random
 import threading
 import time
@@ -24,7 +25,9 @@ import httpx
 from tilepipe_hub.fence import callback_refusal, link_place
 from tilepipe_hub.fetch import reachable
 from tilepipe_hub.job import Job, Progress
+from tilepipe_hub.results import LARGE_BYTES, Reader, as_document
 from tilepipe_hub.settings import Settings
+from tilepipe_hub.work import work_of
 
 __all__ = ["SIGNATURE", "Callbacks", "signature", "slack_words", "status_document"]
 
@@ -76,7 +79,11 @@ class Callbacks:
         name = {"successful": "successUri", "failed": "failedUri"}.get(job.status, "")
         link = (job.request.subscriber or {}).get(name)
         if link is not None:
-            document = self._results(job) if name == "successUri" else self._document(job, job.progress)
+            try:
+                document = self._results(job) if name == "successUri" else _problem(job)
+            except OSError as error:
+                log.warning("job %s: its results cannot be read for its callback: %s", job.id, error)
+                return
             self._start(link, job, document, attempts=self._settings.callbacks.attempts)
 
     def _start(self, link: str, job: Job, document: Mapping[str, Any], *, attempts: int) -> None:
@@ -135,14 +142,22 @@ class Callbacks:
         return status_document(job, progress, link=self._base(job))
 
     def _results(self, job: Job) -> dict[str, Any]:
-        """The results as a document: values as they are, files as links."""
-        shown: dict[str, Any] = {}
-        for name, result in (job.results or {}).items():
-            if "file" in result:
-                shown[name] = {"href": f"{self._base(job)}/output/{result['file']}", "type": result.get("mediaType")}
-            else:
-                shown[name] = result.get("value", result) if "value" in result else dict(result)
-        return shown
+        """The results as a document: files as links, unless their values were asked for."""
+        work, results = work_of(job.request.work) if job.request.work else None, job.results or {}
+        folder = os.path.join(self._settings.folders.outputs, work.folder if work else job.id)
+
+        def read(name: str) -> bytes:
+            with open(os.path.join(folder, name), "rb") as file:
+                return file.read()
+
+        reader = Reader(read=read, size=lambda _name: LARGE_BYTES + 1, base=self._base(job))
+        return as_document(results, work.asked if work else {name: {} for name in results}, reader)
+
+
+def _problem(job: Job) -> dict[str, Any]:
+    """Why a job failed, as an exception document, and which job it was."""
+    problem = {"type": "urn:tilepipe:problem:job-failed", "title": "The job failed", **(job.problem or {})}
+    return {"status": 500, "detail": job.message, **problem, "jobID": job.id, "processID": job.process}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from tilepipe_hub import callback
 from tilepipe_hub.callback import SIGNATURE, Callbacks, slack_words
 from tilepipe_hub.job import Job, Progress, Request
 from tilepipe_hub.settings import Settings
+from tilepipe_hub.work import Work
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def receiver():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
     server.calls, server.answers = [], []
     server.link = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield server
     server.shutdown()
@@ -44,29 +45,35 @@ def quick(monkeypatch):
     monkeypatch.setattr(callback, "FIRST_PAUSE_S", 0.01)
 
 
-def settings(**fence):
+def settings(outputs="outputs", **fence):
     hosts = {"callback_hosts": ["127.0.0.1:*"], "http_hosts": ["127.0.0.1:*"], "private_hosts": ["127.0.0.1"]}
     return Settings.model_validate(
         {
             "fence": {**hosts, **fence},
             "callbacks": {"secret": "shared", "attempts": 3},
+            "folders": {"outputs": str(outputs)},
             "server": {"base_url": "https://hub.example.com/"},
         }
     )
 
 
-def job(link, status="successful", **values):
+def job(link, status="successful", asked=None, **values):
     subscriber = {name: f"{link}/{name}" for name in ("successUri", "inProgressUri", "failedUri")}
-    return Job(
-        id="abc", process="numbers", owner="ann", status=status, request=Request(subscriber=subscriber), **values
-    )
+    request = Request(subscriber=subscriber, work=Work(kind="recipe", folder="abc", asked=asked or {}).document())
+    return Job(id="abc", process="figures", owner="ann", status=status, request=request, **values)
 
 
-def test_success_brings_the_results_signed(receiver):
-    results = {"item": {"file": "stac.json", "mediaType": "application/geo+json"}, "text": {"value": 3}}
+def test_success_brings_the_results_signed(receiver, tmp_path):
+    results = {
+        "item": {"file": "stac.json", "mediaType": "application/geo+json"},
+        "vrt": {"file": "stac.vrt", "mediaType": "application/xml"},
+        "text": {"value": 3},
+    }
+    asked = {"item": {"transmission": "reference"}, "text": {}}
+    (tmp_path / "abc").mkdir()
 
-    with Callbacks(settings()) as callbacks:
-        callbacks.ended(job(receiver.link, results=results))
+    with Callbacks(settings(outputs=tmp_path)) as callbacks:
+        callbacks.ended(job(receiver.link, results=results, asked=asked))
 
     [(path, headers, body)] = receiver.calls
     moment, _, digest = headers[SIGNATURE].partition(",")
@@ -79,14 +86,14 @@ def test_success_brings_the_results_signed(receiver):
     assert digest == f"sha256={signed}"
 
 
-def test_failure_brings_the_status(receiver):
+def test_failure_brings_the_reason(receiver):
     with Callbacks(settings()) as callbacks:
         callbacks.ended(job(receiver.link, status="failed", message="no luck"))
 
     [(path, _, body)] = receiver.calls
     document = json.loads(body)
     assert path == "/failedUri"
-    assert (document["status"], document["message"], document["jobID"]) == ("failed", "no luck", "abc")
+    assert (document["status"], document["detail"], document["jobID"]) == (500, "no luck", "abc")
 
 
 def test_progress_is_told_now_and_then(receiver):
@@ -142,5 +149,5 @@ def test_a_channel_gets_one_line_in_which_nobody_is_called():
     words = slack_words(job("", status="failed", message="<!channel> & more"), "https://hub.example.com/jobs/abc")
 
     assert words == {
-        "text": ":x: <https://hub.example.com/jobs/abc|job abc> numbers: failed &lt;!channel&gt; &amp; more"
+        "text": ":x: <https://hub.example.com/jobs/abc|job abc> figures: failed &lt;!channel&gt; &amp; more"
     }
