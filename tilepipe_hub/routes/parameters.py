@@ -98,7 +98,7 @@ def _interval(text: str | None) -> tuple[float | None, float | None]:
     if text is None:
         return None, None
     parts = text.split("/")
-    if len(parts) > 2 or (len(parts) == 2 and all(part in {"", ".."} for part in parts)) or not text:
+    if len(parts) > 2 or all(part in {"", ".."} for part in parts):
         raise BadRequest([("datetime", f"is {text[:100]!r}; it takes a moment, or a/b, ../b or a/.. with one")])
     start, end = (None if part in {"", ".."} else _moment(part) for part in (parts[0], parts[-1]))
     if start and end and start[0] > end[1]:
@@ -129,7 +129,9 @@ def _place(text: str | None) -> Place:
         parts = [part.partition("-") for part in written.split(" ")]
         cursors = [Cursor(int(created) / 1000, job_id) for created, _, job_id in parts]
     except (ValueError, binascii.Error, OverflowError):
-        raise BadRequest([("cursor", "comes from no link of this service; follow the links next and prev")]) from None
+        cursors = []
+    if not cursors or not all(cursor.id for cursor in cursors):
+        raise BadRequest([("cursor", "comes from no link of this service; follow the links next and prev")])
     return Place(cursors[-1], tuple(cursors[:-1]))
 
 
