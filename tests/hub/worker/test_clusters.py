@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from executors.servers import running_scheduler, tasks
+from executors.servers import running_gateway, running_scheduler, tasks
 from executors.servers import until as so
 
 pytest.importorskip("distributed")
@@ -15,6 +15,13 @@ pytestmark = pytest.mark.slow
 def scheduler(tmp_path):
     with running_scheduler(tmp_path) as scheduler:
         yield scheduler
+
+
+@pytest.fixture
+def gateway(tmp_path):
+    pytest.importorskip("dask_gateway_server", reason="dask-gateway-server is not installed")
+    with running_gateway(tmp_path) as gateway:
+        yield gateway
 
 
 def test_a_job_brings_its_own_cluster_and_takes_it_away(local):
@@ -54,3 +61,17 @@ def test_a_killed_worker_leaves_no_task_on_a_shared_cluster(local, scheduler):
     assert local.tiles(local.outputs / job_id) == local.expected(tiles=(8, 8))
     with scheduler.client() as client:
         assert so(lambda: client.run_on_scheduler(tasks) == 0)
+
+
+@pytest.mark.gateway
+def test_a_dismissed_job_takes_its_cluster_of_a_gateway_away(local, gateway):
+    local.hire(worker={"executor": "dask", "cluster": gateway.spec})
+    job_id = local.submit(pause=0.5, tiles=(8, 8))
+    local.until(lambda: len(local.begun(job_id)) > 2, within_s=60)
+
+    local.store.move(job_id, "dismissed", expect=("running",))
+    time.sleep(3)
+    begun = len(local.begun(job_id))
+
+    assert so(lambda: not gateway.clusters())
+    assert len(local.begun(job_id)) == begun
