@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from tilepipe_hub.errors import NoSuchJob, StoreError
 from tilepipe_hub.job import Job, Progress
-from tilepipe_hub.store.protocol import Signal, Store
+from tilepipe_hub.store.protocol import Query, Signal, Store
 
 __all__ = ["LINES", "Beats", "progress_of"]
 
@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 APART_S = 0.5
 """Between two writes of one job."""
+LISTEN_S = 1.0
+"""Between two looks whether the job was dismissed."""
 LINES = 10_000
 """Of a job's log; what a job prints beyond is left out."""
 AGAIN_S = 0.2
@@ -74,22 +76,39 @@ class Beats:
         return self._lines if self.heard == "continue" else []
 
     def _run(self) -> None:
-        last = time.monotonic()
+        beaten = listened = time.monotonic()
         while self.heard == "continue":
             with self._news:
-                while not self._closed and (wait := self._wait(time.monotonic() - last)) > 0:
+                while not self._closed and (wait := self._wait(beaten, listened)) > 0:
                     self._news.wait(wait)
                 if self._closed:
                     return
-            last = time.monotonic()
+            listened = time.monotonic()
+            if not self._is_due(beaten) and not self._is_dismissed():
+                continue
+            beaten = listened
             if not self._beat():
                 with self._news:
                     self._news.wait_for(lambda: self._closed, AGAIN_S)
 
-    def _wait(self, since: float) -> float:
-        """Seconds until the next write is due."""
+    def _is_dismissed(self) -> bool:
+        """Whether the job's owner has no more use for it, which is looked for more often than is written."""
+        query = Query(text=self._job.id, statuses={"dismissed"}, limit=10)
+        try:
+            return any(job.id == self._job.id for job in self._store.find(query).jobs)
+        except StoreError:
+            return False
+
+    def _is_due(self, beaten: float) -> bool:
+        """Whether it is time to write."""
         has_news = self._progress is not None or bool(self._lines)
-        return (APART_S if has_news else self._beat_s) - since
+        return time.monotonic() - beaten >= (APART_S if has_news else self._beat_s)
+
+    def _wait(self, beaten: float, listened: float) -> float:
+        """Seconds until there is something to do."""
+        has_news = self._progress is not None or bool(self._lines)
+        write = beaten + (APART_S if has_news else self._beat_s)
+        return min(write, listened + LISTEN_S) - time.monotonic()
 
     def _beat(self) -> bool:
         """One sign of life with all there is to tell; False where the store did not answer."""

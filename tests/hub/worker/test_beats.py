@@ -8,6 +8,7 @@ import pytest
 from tilepipe_hub.errors import StoreError
 from tilepipe_hub.job import Job, Lease, Progress
 from tilepipe_hub.running.beats import LINES, Beats, progress_of
+from tilepipe_hub.store.protocol import Page
 
 JOB = Job(id="a", process="p", owner="ann", status="running", lease=Lease(worker="w", number=3, until=0.0))
 
@@ -29,6 +30,9 @@ class Told:
 
     def log(self, job_id, lines):
         self.lines.extend(lines)
+
+    def find(self, query):
+        return Page((JOB,) if self.signal == "stop" else (), None)
 
 
 @pytest.fixture
@@ -136,3 +140,13 @@ def test_only_the_end_is_a_hundred_percent():
     figures = {"done": 100, "new": 100, "failed": 0, "blocked": 0, "total": 100, "bytes": 0}
 
     assert progress_of(figures, seconds=1.0, before=Progress()).percent == 99
+
+
+@pytest.mark.slow
+def test_a_dismissal_is_heard_long_before_the_next_beat(store):
+    beats = begun(store, beat_s=60, lease_s=200)
+
+    store.signal = "stop"
+    wait_for(lambda: beats.heard == "stop", within_s=2)
+
+    assert beats.close() == []

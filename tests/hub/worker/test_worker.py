@@ -40,7 +40,7 @@ def test_a_job_makes_the_same_bytes_as_the_command_line(workplace):
 
 @pytest.mark.parametrize("executor", ["sequential", "threads", "processes"])
 def test_a_dismissed_job_stops_within_three_seconds(local, executor):
-    local.hire(worker={"executor": executor})
+    local.hire(worker={"executor": executor, "lease_s": 30, "beat_s": 10})
     job_id = local.submit(pause=0.3, tiles=(8, 8))
     group = local.until(lambda: local.begun(job_id))[0][1]
 
