@@ -27,6 +27,9 @@ __all__ = ["OPENAPI", "openapi"]
 OPENAPI = "application/vnd.oai.openapi+json;version=3.0"
 
 
+EXAMPLE: Part = {"inputs": {"text": "hello", "number": 4}, "response": "document"}
+"""For the process `echo`."""
+
 SECONDS: Part = {"type": "number", "minimum": 0}
 
 
@@ -108,7 +111,7 @@ def _executing() -> Part:
                 "operationId": "execute",
                 "summary": "Execute a process",
                 "parameters": [in_path("processID"), in_header("Prefer"), in_header("Idempotency-Key")],
-                "requestBody": {"required": True, "content": {JSON: {"schema": ref("execute")}}},
+                "requestBody": {"required": True, "content": {JSON: {"schema": ref("execute"), "example": EXAMPLE}}},
                 "responses": {"200": results(), "201": made, "204": answered("Results as links", {}), **errors(bad)},
             }
         },

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import http.server
 import json
+import ssl
 import threading
 import time
 
@@ -19,6 +20,9 @@ from tilepipe_hub.settings import load_settings
 from tilepipe_hub.store import open_store
 from tilepipe_hub.worker import Worker
 
+PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""Reading the authorities that httpx trusts takes longer than a test, and nothing here speaks TLS."""
+
 LOOPBACK = {
     "callback_hosts": ["127.0.0.1:*"],
     "input_hosts": ["127.0.0.1:*"],
@@ -32,17 +36,18 @@ class Hub:
 
     def __init__(self, url, settings, store, folder):
         self.url, self.settings, self.store, self.folder = url, settings, store, folder
-        self.client = httpx.Client(base_url=url, timeout=30)
-        self._clients = [self.client]
+        self.client = httpx.Client(base_url=url, timeout=30, verify=PLAIN)
+        self._clients = {}
 
     def as_(self, token):
         """A client that sends a token."""
         headers = {"Authorization": f"Bearer {token}"}
-        self._clients.append(httpx.Client(base_url=self.url, timeout=30, headers=headers))
-        return self._clients[-1]
+        if token not in self._clients:
+            self._clients[token] = httpx.Client(base_url=self.url, timeout=30, headers=headers, verify=PLAIN)
+        return self._clients[token]
 
     def close(self):
-        for client in self._clients:
+        for client in (self.client, *self._clients.values()):
             client.close()
 
     def execute(self, inputs, process="echo", *, prefer=None, client=None, **body):
@@ -75,7 +80,7 @@ def serving(folder, *, worker=True, **over):
         over={
             "store": {"url": f"{folder}/jobs.db"},
             "folders": {"outputs": f"{folder}/outputs", "uploads": f"{folder}/uploads", **over.pop("folders", {})},
-            "worker": {"executor": "sequential", "poll_s": 0.05, "concurrency": 4},
+            "worker": {"executor": "sequential", "poll_s": 0.05, "concurrency": 4, "drain_s": 0.5},
             **over,
         },
     )

@@ -1,0 +1,240 @@
+"""Who may do what."""
+
+import logging
+
+import pytest
+
+from hub.conformance.documents import check_exception, links_of
+from hub.routes.serving import serving
+
+
+@pytest.fixture
+def job(town, people):
+    """Address of a job of ann's."""
+    return town.submit({"text": "private"}, client=people["ann"])
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", ""),
+        ("DELETE", ""),
+        ("GET", "/results"),
+        ("GET", "/results/text"),
+        ("GET", "/log"),
+        ("GET", "/events"),
+        ("GET", "/output/stac.json"),
+        ("POST", "/retry"),
+    ],
+)
+def test_a_job_of_another_owner_is_not_there(people, job, method, path):
+    answer = people["bob"].request(method, f"{job}{path}")
+
+    check_exception(answer, 404, "no-such-job")
+    assert "private" not in answer.text
+
+
+def test_a_list_has_only_ones_own_jobs(town, people, job):
+    job_id = job.rpartition("/")[2]
+
+    def listed(name, **parameters):
+        return job_id in [item["jobID"] for item in people[name].get("/jobs", params=parameters).json()["jobs"]]
+
+    assert listed("ann")
+    assert not listed("bob")
+    assert not listed("bob", q=job_id)
+    assert listed("root")
+
+
+def test_an_admin_sees_and_ends_every_job(town, people, job):
+    assert town.ended(job, client=people["root"])["status"] == "successful"
+    assert people["root"].delete(job).status_code == 200
+    assert people["ann"].get(job).status_code == 404
+
+
+def test_without_a_token_there_is_only_the_way_in(town):
+    for path in ("/", "/conformance", "/api", "/health", "/ready"):
+        assert town.client.get(path).status_code == 200
+    for path in ("/processes", "/processes/echo", "/jobs", "/jobs/x", "/jobs/x/output/y", "/metrics"):
+        check_exception(town.client.get(path), 401)
+    check_exception(town.client.post("/processes/echo/execution", json={}), 401)
+
+
+def test_who_may_look_may_not_run(people, job):
+    assert people["vera"].get("/processes").status_code == 200
+    check_exception(people["vera"].post("/processes/echo/execution", json={"inputs": {"text": "x"}}), 403)
+    check_exception(people["vera"].delete(job), 403)
+
+
+def test_only_admins_see_the_figures(people):
+    check_exception(people["ann"].get("/metrics"), 403)
+    assert "tilepipe_hub_jobs" in people["root"].get("/metrics").text
+
+
+def test_a_browser_may_send_the_token_as_a_password(town):
+    assert town.client.get("/jobs", auth=("anything", "token-ann")).status_code == 200
+
+
+CODE = '"""Doubles."""\nfrom tilepipe import TileInput\n\n\ndef execute(dem: TileInput):\n    return dem.read() * 2\n'
+
+
+def package(name, code=CODE):
+    return {"processDescription": {"id": name}, "executionUnit": {"type": "python", "value": code}}
+
+
+@pytest.mark.parametrize("name", ["vera", "ann"])
+def test_nobody_deploys_without_the_role(people, name):
+    check_exception(people[name].post("/processes", json=package("evil")), 403)
+    check_exception(people[name].put("/processes/echo", json=package("echo")), 403)
+    check_exception(people[name].delete("/processes/echo"), 403)
+    assert people[name].get("/processes/evil").status_code == 404
+
+
+def test_a_process_is_deployed_replaced_and_removed(town, people):
+    dora = people["dora"]
+
+    answer = dora.post("/processes", json=package("double"))
+
+    assert answer.status_code == 201
+    assert answer.headers["location"] == f"{town.url}/processes/double"
+    assert (answer.json()["id"], answer.json()["mutable"]) == ("double", True)
+    assert dora.get("/processes/double").json()["title"] == "Doubles."
+    assert dora.get("/processes/double/package").json() == package("double")
+    check_exception(dora.post("/processes", json=package("double")), 409, "duplicated-process")
+    assert dora.put("/processes/double", json=package("double", CODE.replace("Doubles", "Twice"))).status_code == 204
+    assert dora.get("/processes/double").json()["title"] == "Twice."
+    assert dora.delete("/processes/double").status_code == 204
+    check_exception(dora.get("/processes/double"), 404, "no-such-process")
+    check_exception(dora.get("/processes/double/package"), 404, "no-such-process")
+
+
+def test_a_process_of_the_service_stays(people):
+    dora = people["dora"]
+
+    for answer in (
+        dora.post("/processes", json=package("echo")),
+        dora.put("/processes/hillshade", json=package("hillshade")),
+        dora.delete("/processes/recipe"),
+    ):
+        check_exception(answer, 403, "immutable-process")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        [],
+        package("../evil"),
+        package("a/b"),
+        package(""),
+        {"executionUnit": {"value": CODE}},
+        {"processDescription": {"id": "a"}},
+        package("broken", "def execute(:"),
+        package("empty", "x = 1"),
+        package("blank", " "),
+    ],
+)
+def test_what_is_no_process_is_not_deployed(town, people, body):
+    before = sorted(path.name for path in (town.folder / "processes").iterdir() if path.name != "__pycache__")
+
+    check_exception(people["dora"].post("/processes", json=body), 400)
+
+    assert sorted(path.name for path in (town.folder / "processes").iterdir() if path.name != "__pycache__") == before
+
+
+def test_a_package_has_its_media_type(people):
+    answer = people["dora"].post("/processes", content=b"x", headers={"Content-Type": "text/plain"})
+
+    check_exception(answer, 415, "ogcapi-processes-2/1.0/unsupported-media-type")
+
+
+def test_where_it_is_off_nobody_deploys(tmp_path):
+    with serving(tmp_path, worker=False) as hub:
+        check_exception(hub.client.post("/processes", json=package("evil")), 405)
+        assert not any("ogcapi-processes-2" in name for name in hub.client.get("/conformance").json()["conformsTo"])
+
+
+def test_an_owner_has_so_many_jobs_and_no_more(tmp_path):
+    with serving(tmp_path, worker=False, quotas={"jobs": 2}) as hub:
+        for number in range(2):
+            assert hub.execute({"text": str(number)}, prefer="respond-async").status_code == 201
+        answer = hub.execute({"text": "x"}, prefer="respond-async")
+
+        check_exception(answer, 429)
+        assert answer.headers["retry-after"] == "60"
+
+
+def test_a_request_that_is_sent_again_makes_no_second_job(hub):
+    headers = {"Prefer": "respond-async", "Idempotency-Key": "once"}
+
+    def send(text):
+        return hub.client.post("/processes/echo/execution", json={"inputs": {"text": text}}, headers=headers)
+
+    first, again = send("x"), send("x")
+
+    assert first.headers["location"] == again.headers["location"]
+    check_exception(send("y"), 409)
+
+
+def test_what_failed_is_tried_again_once(hub):
+    job = hub.submit({"text": "x", "fail": True})
+    hub.ended(job)
+
+    first, again = hub.client.post(f"{job}/retry"), hub.client.post(f"{job}/retry")
+
+    assert first.status_code == 201
+    assert first.headers["location"] == again.headers["location"] != job
+    assert first.json()["continues"] == job.rpartition("/")[2]
+    assert hub.ended(first.headers["location"])["status"] == "failed"
+
+
+def test_what_was_successful_is_not_tried_again(hub):
+    job = hub.submit({"text": "x"})
+    hub.ended(job)
+
+    check_exception(hub.client.post(f"{job}/retry"), 409)
+
+
+def test_what_takes_too_long_to_wait_for_is_ended(hub):
+    document = check_exception(hub.execute({"text": "x", "pause": 30}), 400, "too-long-to-wait")
+
+    assert "respond-async" in document["detail"]
+    assert "running" not in [item["status"] for item in hub.client.get("/jobs").json()["jobs"]]
+
+
+def test_proxies_that_are_trusted_say_how_the_service_is_called(tmp_path):
+    said = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "hub.example"}
+    with serving(tmp_path, worker=False, server={"trusted_proxies": ["127.0.0.1"]}) as hub:
+        document = hub.client.get("/", headers=said).json()
+        assert links_of(document, "self")[0]["href"].startswith("https://hub.example/")
+    with serving(tmp_path, worker=False) as hub:
+        document = hub.client.get("/", headers=said).json()
+        assert links_of(document, "self")[0]["href"].startswith(hub.url)
+
+
+def test_secrets_are_in_no_answer_and_no_log(tmp_path, dem, caplog, monkeypatch):
+    monkeypatch.setenv("DATA_TOKEN", "hunter-in-the-environment")
+    secrets = ["hunter-in-the-environment", "hunter-of-callbacks", "hunter-token"]
+    caplog.set_level(logging.DEBUG)
+    auth = {"tokens": [], "anonymous": "admin"}
+    with serving(
+        tmp_path,
+        auth=auth,
+        secrets=["DATA_TOKEN"],
+        callbacks={"secret": "hunter-of-callbacks"},
+        fence={"input_hosts": ["localhost:1"], "private_hosts": ["localhost"], "input_roots": ["/nowhere"]},
+    ) as hub:
+        inputs = {
+            "dem": {"href": "https://localhost:1/x.tif?token=${DATA_TOKEN}"},
+            "output": {"dtype": "uint8", "nodata": 0},
+        }
+        job = hub.submit(inputs, "hillshade")
+        assert hub.ended(job)["status"] == "failed"
+        paths = ["/", "/conformance", "/api", "/processes", "/processes/hillshade", "/jobs", "/metrics", "/nothing"]
+        paths += [job, f"{job}/results", f"{job}/log"]
+        answers = [hub.client.get(path, params={"f": form}) for path in paths for form in ("json", "html")]
+        answers += [hub.as_("hunter-token").get(path) for path in paths]
+
+    told = [answer.text + str(answer.headers) for answer in answers]
+    told += [record.getMessage() + str(record.exc_text) for record in caplog.records if record.name != "httpx"]
+    assert [text for text in told if any(secret in text for secret in secrets)] == []
