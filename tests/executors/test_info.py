@@ -64,5 +64,5 @@ def test_a_scheduler_that_is_not_there_is_told(said, monkeypatch):
 
     code, out, err = said("--scheduler", f"tcp://127.0.0.1:{free_port()}")
 
-    assert (code, out) == (2, "")
+    assert (code, out) == (1, "")
     assert "error: no scheduler answers at" in err

@@ -217,6 +217,18 @@ def test_what_lies_in_a_rectangle_lies_in_its_extents_elsewhere(source, target, 
     assert sum(right - left for left, _, right, _ in extents) < world / 20
 
 
+def test_an_edge_on_the_line_does_not_take_in_the_globe():
+    (left, bottom), (right, top) = (
+        (column[0] for column in transform("EPSG:4326", "EPSG:3832", [degrees], [degrees - 180]))
+        for degrees in (180 + 1e-12, 181)
+    )
+
+    (found,) = transform_extents(Bounds(left, bottom, right, top), "EPSG:3832", "EPSG:3857")
+
+    assert found.left == pytest.approx(-WORLD_M, abs=1)
+    assert found.right == pytest.approx(-WORLD_M * 179 / 180, abs=1)
+
+
 def test_a_rectangle_beyond_the_line_is_seen_from_the_other_side():
     (found,) = transform_extents(Bounds(190, 0, 200, 5), "EPSG:4326", "EPSG:3857")
 

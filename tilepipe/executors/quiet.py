@@ -19,11 +19,12 @@ class Quiet(logging.Handler):
         super().__init__(logging.ERROR)
         self.errors: deque[str] = deque(maxlen=5)
         """The last that went wrong, for a message that says why no worker came."""
-        self._loggers = [logging.getLogger(name) for name in TALKERS]
-        self._loggers = [logger for logger in self._loggers if logger.handlers]
+        talkers = [logging.getLogger(name) for name in TALKERS]
         self._channels = [
-            channel for logger in self._loggers for channel in logger.handlers if type(channel) is logging.StreamHandler
+            channel for logger in talkers for channel in logger.handlers if type(channel) is logging.StreamHandler
         ]
+        # What one passes on to another is heard there.
+        self._loggers = [logger for logger in talkers if not (logger.propagate and logger.parent in talkers)]
         for channel in self._channels:
             channel.addFilter(self._lets_through)
         for logger in self._loggers:

@@ -30,6 +30,8 @@ __all__ = [
 LONLAT = "EPSG:4326"
 METRES_PER_RADIAN = 6378137.0
 """On the equator of WGS 84, as OGC's tile matrix sets have it."""
+ON_THE_LINE = 1e-9
+"""Degrees; a tenth of a millimetre."""
 EDGE_POINTS = 257
 INNER_POINTS = 33
 LIMB_POINTS = 65
@@ -209,7 +211,8 @@ def transform_extents(bounds: Bounds, src_crs: str, dst_crs: str) -> tuple[Bound
         # On another planet.
         return (whole,)
     # From a point on the line itself a sample may go to either side.
-    if len(sides) == 1 and (_is_cut(sides[0]) or (sides[0].left > -180 and sides[0].right < 180)):
+    off_the_line = sides[0].left > -180 + ON_THE_LINE and sides[0].right < 180 - ON_THE_LINE
+    if len(sides) == 1 and (_is_cut(sides[0]) or off_the_line):
         return (whole,)
     return merged(transform_bounds(side, lonlat, dst_crs) for side in sides)
 
