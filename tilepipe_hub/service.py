@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -179,7 +180,7 @@ class Service:
             job = self.get(caller, job_id)
             if job.ended:
                 if self.store.remove(job_id):
-                    forget(self.settings.folders.outputs, job_id)
+                    self._forget_files(job)
                     AUDIT.info("%r removes job %s", caller.owner, job_id)
                 return replace(job, status="dismissed", message="removed", problem=None, results=None)
             try:
@@ -210,7 +211,7 @@ class Service:
             request=job.request,
             title=job.title,
             labels=job.labels,
-            key=f"retry:{job_id}",
+            key=_retry_key(job_id),
             continues=job_id,
         )
         if not self._is_known(again):
@@ -251,6 +252,14 @@ class Service:
         _need(caller, "view")
         return deploying.package_of(self.catalog, process_id)
 
+    def _forget_files(self, job: Job) -> None:
+        """Remove what a job made and what was sent with it, unless another one goes on with that."""
+        folders = self.settings.folders
+        forget(folders.outputs, job.id)
+        another = replace(job, key=_retry_key(job.id))
+        if not os.path.exists(os.path.join(folders.outputs, folder_of(job))) and not self._is_known(another):
+            forget(folders.uploads, folder_of(job))
+
     def _added(self, job: Job) -> Job:
         kept = self.store.add(job)
         if kept.id == job.id:
@@ -283,6 +292,10 @@ def _need(caller: Caller | None, role: Role) -> Caller:
     if not caller.may(role):
         raise NotAllowed(f"this needs the role {role}; yours is {caller.role}")
     return caller
+
+
+def _retry_key(job_id: str) -> str:
+    return f"retry:{job_id}"
 
 
 def folder_of(job: Job) -> str:

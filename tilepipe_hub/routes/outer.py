@@ -1,6 +1,7 @@
 """What holds for every request and answer: by which name one may call, what browsers may do, what is counted."""
 
 import json
+import logging
 import time
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -11,6 +12,8 @@ from tilepipe_hub.routes.operation import Figures
 from tilepipe_hub.settings import Server, is_loopback
 
 __all__ = ["Outer", "names_of"]
+
+log = logging.getLogger(__name__)
 
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -68,10 +71,10 @@ class Outer:
         finally:
             # Only paths of ours are counted by name, so that nobody fills the memory with names.
             route = getattr(scope.get("route"), "path", "other")
+            seconds = time.perf_counter() - began
+            log.info("%s %r: %d in %.3f s", scope["method"], scope["path"], status, seconds)
             self.figures.requests.labels(scope["method"] if route != "other" else "other", route, status).inc()
-            self.figures.seconds.labels(scope["method"] if route != "other" else "other", route).observe(
-                time.perf_counter() - began
-            )
+            self.figures.seconds.labels(scope["method"] if route != "other" else "other", route).observe(seconds)
 
 
 def _host(scope: Scope) -> str:

@@ -1,6 +1,8 @@
 """Files that a job made, its log and its events, over HTTP."""
 
+import base64
 import json
+import subprocess
 
 import pytest
 import rasterio
@@ -81,6 +83,16 @@ def test_gdal_reads_the_pixels_over_http(hub, job, dem):
             assert tile.read(1).max() > 0
 
 
+@pytest.mark.gdal
+def test_gdal_opens_the_whole_pyramid_over_http(hub, job):
+    for name in ("stac.vrt", "stac.json"):
+        command = ["gdalinfo", "-json", "-checksum", f"/vsicurl/{job}/output/{name}"]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False)
+
+        assert ran.returncode == 0, ran.stderr
+        assert json.loads(ran.stdout)["bands"][0]["checksum"] > 0
+
+
 def test_results_lead_to_files(hub, job):
     outputs = {name: {"transmissionMode": "reference"} for name in ("item", "vrt", "report")}
     again = hub.client.get(f"{job}/results", headers={"Accept": "application/json"}).json()
@@ -139,3 +151,18 @@ def test_what_is_dismissed_after_its_end_leaves_nothing(hub, dem):
 
     assert not folder.exists()
     check_exception(hub.client.get(f"{job}/output/stac.json"), 404)
+
+
+def test_what_was_sent_within_a_request_is_read_and_goes_with_the_job(hub, dem):
+    with open(dem, "rb") as file:
+        content = base64.b64encode(file.read()).decode()
+    image = {"value": content, "encoding": "base64", "mediaType": "image/tiff; application=geotiff"}
+
+    job = hub.submit({"raster": image, "output": {"dtype": "float32", "nodata": -1}}, "convert")
+    info = hub.ended(job)
+
+    assert info["status"] == "successful", info
+    folder = hub.folder / "uploads" / job.rpartition("/")[2]
+    assert [path.name for path in folder.iterdir()] == ["raster.tif"]
+    hub.client.delete(job)
+    assert not folder.exists()

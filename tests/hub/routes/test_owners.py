@@ -238,3 +238,14 @@ def test_secrets_are_in_no_answer_and_no_log(tmp_path, dem, caplog, monkeypatch)
     told = [answer.text + str(answer.headers) for answer in answers]
     told += [record.getMessage() + str(record.exc_text) for record in caplog.records if record.name != "httpx"]
     assert [text for text in told if any(secret in text for secret in secrets)] == []
+
+
+def test_who_does_what_is_written_down(town, people, caplog):
+    caplog.set_level(logging.INFO, logger="tilepipe_hub.audit")
+
+    job = town.submit({"text": "x", "pause": 30}, client=people["ann"])
+    people["root"].delete(job)
+
+    job_id = job.rpartition("/")[2]
+    told = [record.getMessage() for record in caplog.records if record.name == "tilepipe_hub.audit"]
+    assert told == [f"'ann' submits job {job_id} of echo", f"'root' dismisses job {job_id}"]
