@@ -1,4 +1,4 @@
-"""Workers and the store are killed, paused and drained at random, and no job notices.
+"""Workers, the server and the store are killed, paused and drained at random, and no job notices.
 
 `TILEPIPE_CHAOS=20,200,120` sets the workers, the jobs and the seconds of it.
 """
@@ -14,6 +14,7 @@ from itertools import pairwise
 
 import pytest
 
+from hub.worker.visitors import OWNERS, Server, Visitor, inputs_of
 from hub.worker.workplace import Workplace
 from tilepipe_hub.errors import StoreError
 from tilepipe_hub.store.protocol import Query
@@ -53,13 +54,14 @@ class Watch(threading.Thread):
 
 
 class Chaos:
-    def __init__(self, place, mongod, seed):
+    def __init__(self, place, *, mongod, server, seed):
         self.place = place
         self.mongod = mongod
+        self.server = server
         self.dice = random.Random(seed)
         self.deeds = Counter()
         self.paused = []
-        self.away_from = time.monotonic() + 5
+        self.away_from = self.server_from = time.monotonic() + 5
 
     def go_on(self, seconds):
         ends = time.monotonic() + seconds
@@ -82,17 +84,24 @@ class Chaos:
             self.dice.choice(living).terminate()
             self.place.hire(worker=WORKER)
             self.deeds["drain"] += 1
-        elif chance < 0.7:
+        elif chance < 0.65:
             victim = self.dice.choice(living)
             victim.kill()
             victim.wait()
             self.place.hire(worker=WORKER)
             self.deeds["kill"] += 1
-        elif chance < 0.85:
+        elif chance < 0.78:
             victim = self.dice.choice(living)
             victim.send_signal(signal.SIGSTOP)
             self.paused.append((now + self.dice.uniform(1, 6), victim))
             self.deeds["pause"] += 1
+        elif chance < 0.88 and now > self.server_from:
+            self.server.kill()
+            time.sleep(self.dice.uniform(0, 2))
+            self.server.start()
+            # Killed while it starts, now and then, but up for most of the time.
+            self.server_from = time.monotonic() + self.dice.uniform(1, 8)
+            self.deeds["server"] += 1
         elif now > self.away_from:
             self.mongod.kill()
             time.sleep(self.dice.uniform(0.2, 4))
@@ -109,40 +118,62 @@ def attempts(marks):
     return sorted((min(found), max(found)) for found in times.values())
 
 
+def visitors_of(server, place, seed):
+    """Three owners who post JOBS jobs between them, most of them early."""
+    recipes = [place.recipe(zoom=5, tiles=TILES, job=f"key {number}", pause=0.08) for number in range(JOBS)]
+    bodies = {f"key {number}": inputs_of(recipe) for number, recipe in enumerate(recipes)}
+    shares = [dict(list(bodies.items())[start :: len(OWNERS)]) for start in range(len(OWNERS))]
+    return [
+        Visitor(server, owner, bodies=share, within_s=SECONDS * 0.6, seed=seed + number)
+        for number, (owner, share) in enumerate(zip(OWNERS, shares, strict=True))
+    ]
+
+
 def test_whatever_is_killed_every_job_ends_once_and_right(tmp_path, own_mongod):
     place = Workplace(tmp_path, f"{own_mongod.url}/chaos")
     seed = int(os.environ.get("TILEPIPE_CHAOS_SEED", time.time()))
     watch = Watch(place.store)
+    server = Server(place)
+    visitors = []
     try:
         expected = place.expected(zoom=5, tiles=TILES)
-        jobs = [place.submit(zoom=5, tiles=TILES, pause=0.08, owner=f"owner {number % 3}") for number in range(JOBS)]
+        server.start()
         for _ in range(WORKERS):
             place.hire(worker=WORKER)
-        watch.start()
-        chaos = Chaos(place, own_mongod, seed)
+        visitors = visitors_of(server, place, seed)
+        for thread in (watch, *visitors):
+            thread.start()
+        chaos = Chaos(place, mongod=own_mongod, server=server, seed=seed)
         began = time.monotonic()
         chaos.go_on(SECONDS)
         done = place.store.counts()["successful"]
-        place.until(lambda: place.store.counts()["successful"] == JOBS, within_s=300)
+        place.until(lambda: all(visitor.is_done for visitor in visitors), within_s=300)
         took = time.monotonic() - began
-        watch.stopping.set()
-        watch.join()
+        for thread in (watch, *visitors):
+            thread.stopping.set()
+            thread.join()
 
-        ended = [place.store.get(job_id) for job_id in jobs]
-        claims = dict(sorted(Counter(job.number for job in ended).items()))
+        jobs = {key: job for visitor in visitors for key, job in visitor.jobs.items()}
+        ended = {key: place.store.get(job) for key, job in jobs.items()}
+        claims = dict(sorted(Counter(job.number for job in ended.values()).items()))
+        requests = sum((visitor.deeds for visitor in visitors), Counter())
         # For `pytest -rP`.
         sys.stdout.write(
             f"seed {seed}: {dict(chaos.deeds)}; {done} of {JOBS} jobs in {SECONDS} s, all in {took:.0f} s; "
-            f"jobs by claims: {claims}\n"
+            f"jobs by claims: {claims}; requests: {dict(requests)}\n"
         )
         assert watch.wrong == []
-        for job in ended:
+        assert [fault for visitor in visitors for fault in visitor.wrong] == []
+        assert len(set(jobs.values())) == sum(place.store.counts().values()) == JOBS
+        for key, job in ended.items():
             assert place.tiles(place.outputs / job.id) == expected, f"seed {seed}, job {job.id}"
-            runs = attempts(place.marks(job.id))
+            runs = attempts(place.marks(key))
             assert all(one[1] < two[0] for one, two in pairwise(runs)), f"seed {seed}: {runs}"
             taken = [int(line.split()[1][:-1]) for line in place.log(job.id) if "takes the job" in line]
             assert taken == sorted(set(taken)), f"seed {seed}, job {job.id}"
             assert taken[-1] <= job.number
     finally:
-        watch.stopping.set()
+        for thread in (watch, *visitors):
+            thread.stopping.set()
+        server.close()
         place.close()
