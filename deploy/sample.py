@@ -27,9 +27,8 @@ def start() -> subprocess.Popen[bytes]:
     write_dem(OUT / "data" / "dem.tif")
     settings = OUT / "hub.yaml"
     settings.write_text(SETTINGS.format(out=OUT), encoding="utf-8")
-    own = {name: value for name, value in os.environ.items() if not name.startswith("TILEPIPE_HUB_")}
     command = [sys.executable, "-m", "tilepipe_hub", "serve", "--config", settings, "--port", PORT]
-    return subprocess.Popen(command, env=own)
+    return subprocess.Popen(command)
 
 
 def submit() -> JobStatus:

@@ -32,6 +32,7 @@ FLOORS = [
     ["hub.auth", "hub.fetch"],
     ["hub.fence"],
     ["hub.settings"],
+    ["hub.environment"],
     ["hub.errors"],
     ["__main__"],
     ["cli"],

@@ -5,9 +5,8 @@ or else text. `TILEPIPE_HUB_CONFIG` names the file where the command line does n
 """
 
 import ipaddress
-import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, m
 from tilepipe.errors import RecipeError, nearest
 from tilepipe.executors.cluster_spec import cluster_spec
 from tilepipe.recipe import load_mapping
+from tilepipe_hub.environment import CONFIG, merged, settings_in
 from tilepipe_hub.errors import SettingsError
 
 __all__ = [
@@ -36,9 +36,6 @@ __all__ = [
     "is_loopback",
     "load_settings",
 ]
-
-PREFIX = "TILEPIPE_HUB_"
-CONFIG = f"{PREFIX}CONFIG"
 
 Role = Literal["view", "run", "deploy", "admin"]
 ROLES: tuple[Role, ...] = ("view", "run", "deploy", "admin")
@@ -322,33 +319,12 @@ def load_settings(
         document = load_mapping(path) if path else {}
     except RecipeError as error:
         raise SettingsError(str(error)) from error
-    for name, text in environ.items():
-        if name.startswith(PREFIX) and name != CONFIG:
-            document = _merged(document, _nested(name, text))
+    document = merged(document, settings_in(environ, keys=set(_keys(Settings))))
     try:
-        return Settings.model_validate(_merged(document, over or {}))
+        return Settings.model_validate(merged(document, over or {}))
     except ValidationError as error:
         lines = "\n".join(_told(item) for item in error.errors(include_input=False, include_url=False))
         raise SettingsError(f"{path or 'settings'}: {lines}") from None
-
-
-def _nested(name: str, text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError:
-        value = text
-    for key in reversed(name.removeprefix(PREFIX).lower().split("__")):
-        value = {key: value}
-    return value  # type: ignore[no-any-return]  # the loop wraps it at least once
-
-
-def _merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
-    both = {
-        key: _merged(low[key], high[key])
-        for key in low.keys() & high.keys()
-        if isinstance(low[key], Mapping) and isinstance(high[key], Mapping)
-    }
-    return {**low, **high, **both}
 
 
 def _told(item: Mapping[str, Any]) -> str:
@@ -361,10 +337,21 @@ def _told(item: Mapping[str, Any]) -> str:
     return f"{name}: {item['msg'][0].lower()}{item['msg'][1:]}"
 
 
+def _keys(section: type[BaseModel], place: str = "") -> Iterator[str]:
+    """Each key of the section and of those in it, with dots between."""
+    for name, field in section.model_fields.items():
+        yield place + name
+        for below in _sections(field.annotation):
+            yield from _keys(below, f"{place}{name}.")
+
+
 def _known(place: list[str]) -> list[str]:
     section: type[BaseModel] = Settings
     for key in place:
-        hint = section.model_fields[key].annotation if key in section.model_fields else None
-        below = [item for item in (hint, *get_args(hint)) if isinstance(item, type) and issubclass(item, BaseModel)]
+        below = _sections(section.model_fields[key].annotation) if key in section.model_fields else []
         section = below[0] if below else section
     return list(section.model_fields)
+
+
+def _sections(hint: Any) -> list[type[BaseModel]]:
+    return [item for item in (hint, *get_args(hint)) if isinstance(item, type) and issubclass(item, BaseModel)]

@@ -44,6 +44,45 @@ def test_the_environment_can_name_the_file(tmp_path):
     assert load(environ={"TILEPIPE_HUB_CONFIG": str(tmp_path / "hub.yaml")}).title == "Ours"
 
 
+def test_what_is_the_clients_or_the_clusters_is_no_setting():
+    links = {
+        "SERVICE_HOST": "10.0.0.1",
+        "SERVICE_PORT": "8000",
+        "SERVICE_PORT_HTTP": "8000",
+        "PORT": "tcp://10.0.0.1:8000",
+        "PORT_8000_TCP": "tcp://10.0.0.1:8000",
+        "PORT_8000_TCP_PROTO": "tcp",
+        "PORT_8000_TCP_PORT": "8000",
+        "PORT_8000_TCP_ADDR": "10.0.0.1",
+        "MONGODB_SERVICE_HOST": "10.0.0.2",
+        "MONGODB_PORT": "tcp://10.0.0.2:27017",
+    }
+    client = {"URL": "http://127.0.0.1:8000", "TOKEN": "secret", "VERBOSE": "1"}
+
+    assert load(environ={f"TILEPIPE_HUB_{name}": text for name, text in {**links, **client}.items()}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("SERVER_PORT", "TILEPIPE_HUB_SERVER__PORT"),
+        ("PORT", "TILEPIPE_HUB_SERVER__PORT"),
+        ("TITEL", "TILEPIPE_HUB_TITLE"),
+        ("AUTH_TOKEN", "TILEPIPE_HUB_AUTH__TOKENS"),
+    ],
+)
+def test_a_variable_that_reads_like_a_key_is_refused_with_the_key(name, meant):
+    with pytest.raises(SettingsError, match=f"TILEPIPE_HUB_{name} is no setting; did you mean {meant}") as told:
+        load(environ={f"TILEPIPE_HUB_{name}": "hunter2"})
+
+    assert "hunter2" not in str(told.value)
+
+
+def test_two_underscores_make_a_setting_whatever_stands_between_them():
+    with pytest.raises(SettingsError, match=r"server\.prot: unknown key; .*port"):
+        load(environ={"TILEPIPE_HUB_SERVER__PROT": "1"})
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
