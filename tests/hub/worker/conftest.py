@@ -19,3 +19,11 @@ def local(tmp_path):
     place = Workplace(tmp_path, f"sqlite:///{tmp_path}/jobs.db")
     yield place
     place.close()
+
+
+@pytest.fixture
+def served(tmp_path, mongodb_url):
+    """On MongoDB, where a worker is paused: one that is in the midst of a change would keep SQLite's lock."""
+    place = Workplace(tmp_path, mongodb_url)
+    yield place
+    place.close()

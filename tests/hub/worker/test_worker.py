@@ -186,22 +186,22 @@ def test_a_process_knows_no_variable_that_was_not_named(local):
     assert "PYTEST_CURRENT_TEST" not in log
 
 
-def test_a_paused_worker_leaves_the_job_to_another_and_writes_nothing_more(local):
-    first = local.hire(worker={"lease_s": 3})
-    job_id = local.submit(pause=0.2, tiles=(6, 6))
-    group = local.until(lambda: local.begun(job_id))[0][1]
+def test_a_paused_worker_leaves_the_job_to_another_and_writes_nothing_more(served):
+    first = served.hire(worker={"lease_s": 3})
+    job_id = served.submit(pause=0.2, tiles=(6, 6))
+    group = served.until(lambda: served.begun(job_id))[0][1]
 
     first.send_signal(signal.SIGSTOP)
-    local.until(lambda: not alive(group) or local.store.get(job_id).number > 1, within_s=6)
+    served.until(lambda: not alive(group) or served.store.get(job_id).number > 1, within_s=6)
     assert not alive(group)
-    second = local.hire(worker={"lease_s": 3})
-    local.until(lambda: local.store.get(job_id).number == 2)
+    second = served.hire(worker={"lease_s": 3})
+    served.until(lambda: served.store.get(job_id).number == 2)
     first.send_signal(signal.SIGCONT)
-    job = local.ended(job_id)
+    job = served.ended(job_id)
     time.sleep(1)
 
-    groups = [line[1] for line in local.marks(job_id)]
-    lines = local.log(job_id)
+    groups = [line[1] for line in served.marks(job_id)]
+    lines = served.log(job_id)
     assert job.status == "successful"
     assert groups == sorted(groups, key=lambda item: item != group)
     assert job.lease.worker.split("-")[-2] == str(second.pid)
