@@ -1,6 +1,6 @@
 """The application: settings, store and routes put together, and nothing else."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -29,12 +29,15 @@ EXPOSED = ("Location", "Link", "Preference-Applied", "ETag", "Content-Range", "A
 TAKEN = ("Accept", "Authorization", "Content-Type", "Prefer", "Idempotency-Key", "Range", "If-None-Match")
 
 
-def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
+def create_app(
+    settings: Settings, store: Store | None = None, *, submitted: Callable[[], None] | None = None
+) -> FastAPI:
     """The hub as an ASGI application.
 
     Args:
         settings: of the operator.
         store: of jobs; None: the one that the settings name, opened now and closed when the application ends.
+        submitted: is called when there is a new job.
 
     Raises:
         StoreError: the store cannot be opened.
@@ -50,7 +53,8 @@ def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
 
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=life)
     oidc = settings.auth.oidc
-    service = Service(settings=settings, store=kept, catalog=Catalog(folder=settings.folders.processes))
+    catalog = Catalog(folder=settings.folders.processes)
+    service = Service(settings=settings, store=kept, catalog=catalog, submitted=submitted)
     gate = Gate(settings.auth, keys=KeySet(oidc, fetch_json) if oidc else None)
     app.state.hub = Hub(settings=settings, service=service, gate=gate)
     app.state.figures = operation.Figures()

@@ -6,6 +6,7 @@
 import hashlib
 import json
 import logging
+import os
 import secrets
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
 from types import FrameType
 from typing import Any, TypeVar
@@ -56,7 +58,7 @@ def serve(host: str | None, port: int | None, store: str | None, config: str | N
     create_app, run = import_module("tilepipe_hub.app").create_app, import_module("uvicorn").run
     try:
         run(
-            create_app(settings),
+            create_app(settings, submitted=beside.wake if beside is not None else None),
             host=settings.server.host,
             port=settings.server.port,
             log_config=None,
@@ -77,18 +79,19 @@ def serve(host: str | None, port: int | None, store: str | None, config: str | N
 def work(store: str | None, config: str | None, *, beside: bool) -> None:
     """Take jobs and run them until SIGTERM; run as many as you like, on any host."""
     settings = _settings(config, store=store)
-    stopping = threading.Event()
+    stopping, news = threading.Event(), threading.Event()
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         stopping.set()
+        news.set()
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     if beside:
-        threading.Thread(target=_await_end, args=(stopping,), daemon=True).start()
+        threading.Thread(target=_await_end, args=(stopping, news), daemon=True).start()
     worker, callback = import_module("tilepipe_hub.worker"), import_module("tilepipe_hub.callback")
     with callback.Callbacks(settings) as callbacks:
-        worker.work(settings, stopping=stopping, followers=callbacks)
+        worker.work(settings, stopping=stopping, followers=callbacks, news=news)
 
 
 @hub.command()
@@ -102,10 +105,12 @@ def token(owner: str, role: str) -> None:
     click.echo(f"for the settings, below auth.tokens:      - {line}")
 
 
-def _await_end(stopping: threading.Event) -> None:
-    """Stop when the server is gone, however it went: then nobody holds the other end of the pipe."""
-    sys.stdin.buffer.read()
+def _await_end(stopping: threading.Event, news: threading.Event) -> None:
+    """Hear of jobs; stop when the server is gone, however it went: then nobody holds the other end of the pipe."""
+    while os.read(sys.stdin.fileno(), 1 << 16):
+        news.set()
     stopping.set()
+    news.set()
 
 
 class _Beside:
@@ -121,7 +126,18 @@ class _Beside:
         self._thread.start()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(self._command, stdin=subprocess.PIPE)  # noqa: S603 - our own module
+        process = subprocess.Popen(self._command, stdin=subprocess.PIPE)  # noqa: S603 - our own module
+        assert process.stdin  # noqa: S101
+        # A worker that is held up must not hold up the server.
+        os.set_blocking(process.stdin.fileno(), False)
+        return process
+
+    def wake(self) -> None:
+        """Let it look for a job now; where it cannot be told, it will look by itself."""
+        pipe = self._process.stdin
+        with suppress(OSError, ValueError):
+            if pipe is not None:
+                os.write(pipe.fileno(), b"\n")
 
     def end(self) -> None:
         """Let it drain; it gives back what takes too long."""

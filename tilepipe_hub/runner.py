@@ -8,6 +8,7 @@ when the time it was told of is over, and the kernel ends it when the worker is 
 """
 
 import ctypes
+import gc
 import json
 import os
 import resource
@@ -21,6 +22,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from tilepipe.errors import RecipeError
+from tilepipe.plugins import Kind, find
 from tilepipe_hub.running.discreet import discreet
 from tilepipe_hub.running.execution import execution
 from tilepipe_hub.running.order import Order, order_of
@@ -30,6 +33,8 @@ __all__ = ["main"]
 PR_SET_PDEATHSIG = 1
 LEAST_BYTES = 500_000_000
 """What the engine itself and its libraries may need at once."""
+USUAL: tuple[tuple[Kind, str], ...] = (("inputs", "raster_file"), ("formats", "gtiff"), ("executors", "sequential"))
+"""What most jobs ask for by name."""
 
 
 def main() -> None:
@@ -37,6 +42,7 @@ def main() -> None:
     _die_with_parent()
     _go_first()
     orders, wire = _hide_ends()
+    _warm()
     text, rest = _first_line(orders)
     if not text:
         return
@@ -49,6 +55,16 @@ def main() -> None:
         limit = max(order.memory_bytes, LEAST_BYTES)
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     _carry_out(order, wire)
+
+
+def _warm() -> None:
+    """Load what most jobs need, while there is no order yet."""
+    for kind, name in USUAL:
+        # A job that asks for it will say what is wrong with it.
+        with suppress(RecipeError):
+            find(kind, name)
+    # What is loaded by now stays to the end, and looking through all of it takes as long as a small tile.
+    gc.freeze()
 
 
 def _carry_out(order: Order, wire: int) -> None:

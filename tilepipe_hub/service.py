@@ -51,6 +51,8 @@ class Service:
     store: Store
     catalog: Catalog
     resolve: Callable[[str, int], list[str]] = addresses_of
+    submitted: Callable[[], None] | None = None
+    """Is called when there is a new job."""
 
     def entries(self, caller: Caller | None) -> tuple[Entry, ...]:
         """The processes there are."""
@@ -264,6 +266,8 @@ class Service:
         kept = self.store.add(job)
         if kept.id == job.id:
             AUDIT.info("%r submits job %s of %s", job.owner, job.id, job.process)
+            if self.submitted is not None:
+                self.submitted()
         elif (kept.process, kept.request.inputs, kept.request.outputs) != (
             job.process,
             job.request.inputs,

@@ -70,8 +70,13 @@ class Worker:
     """After the store was away, those who have jobs say so first."""
     _away: bool = False
 
-    def run(self, stopping: threading.Event) -> None:
-        """Take jobs until *stopping* is set; then wait for those under way, and give back what takes too long."""
+    def run(self, stopping: threading.Event, news: threading.Event | None = None) -> None:
+        """Take jobs until *stopping* is set; then wait for those under way, and give back what takes too long.
+
+        Args:
+            stopping: when to take no more.
+            news: set when there may be a job, and when *stopping* is, so that neither has to wait for the next look.
+        """
         rules = self.settings.worker
         sweeping = threading.Thread(target=self._sweep, args=(stopping,), name="expire", daemon=True)
         sweeping.start()
@@ -83,7 +88,9 @@ class Worker:
                 if self._take():
                     continue
             # Looking for a free hand costs nothing, looking for a job asks the store.
-            stopping.wait(rules.poll_s if len(self._jobs) < rules.concurrency else min(0.05, rules.poll_s))
+            (news or stopping).wait(rules.poll_s if len(self._jobs) < rules.concurrency else min(0.05, rules.poll_s))
+            if news is not None:
+                news.clear()
         self._draining = time.monotonic()
         log.info("worker %s takes no more jobs and waits for %d", self.name, len(self._jobs))
         for thread in self._jobs.values():
@@ -196,8 +203,14 @@ class Worker:
                 log.warning("%s", error)
 
 
-def work(settings: Settings, *, stopping: threading.Event, followers: Followers | None = None) -> None:
-    """Be a worker until *stopping* is set.
+def work(
+    settings: Settings,
+    *,
+    stopping: threading.Event,
+    followers: Followers | None = None,
+    news: threading.Event | None = None,
+) -> None:
+    """Be a worker until *stopping* is set; *news* as of `Worker.run`.
 
     Raises:
         SettingsError: the memory is no size.
@@ -210,7 +223,7 @@ def work(settings: Settings, *, stopping: threading.Event, followers: Followers 
     # A worker may be started together with its store.
     open_store(url, patience_s=OPENING_S).close()
     with open_store(url, keep_s=settings.store.keep_s, patience_s=PATIENCE_S) as store:
-        Worker(store=store, settings=settings, name=name, followers=followers).run(stopping)
+        Worker(store=store, settings=settings, name=name, followers=followers).run(stopping, news)
 
 
 def _nobody(_progress: Progress) -> None:

@@ -95,3 +95,25 @@ def test_serve_answers_works_and_ends_as_one(local):
 
     assert "hello" in answer.text
     assert local.store.get(waiting).status == "accepted"
+
+
+@pytest.mark.slow
+def test_the_worker_beside_a_server_hears_of_a_job_at_once(local):
+    pytest.importorskip("tilepipe_hub.app")
+    config = local.config(server={"port": 0}, worker={"poll_s": 60})
+    with open(local.folder / "worker-serve.log", "w+") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "tilepipe_hub", "serve", "--config", str(config)], stderr=log, stdout=log
+        )
+        local.workers.append(server)
+        told = local.folder / "worker-serve.log"
+        port = local.until(lambda: re.search(r"http://127.0.0.1:(\d+)", told.read_text()))
+        local.until(lambda: "waits for jobs" in told.read_text())
+        time.sleep(0.5)
+        answer = httpx.post(
+            f"http://127.0.0.1:{port[1]}/processes/echo/execution",
+            json={"inputs": {"text": "hello"}},
+            headers={"Prefer": "respond-async"},
+        )
+
+    assert local.ended(answer.json()["jobID"]).status == "successful"
