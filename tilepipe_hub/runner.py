@@ -24,6 +24,7 @@ from typing import Any
 
 from tilepipe.errors import RecipeError
 from tilepipe.plugins import Kind, find
+from tilepipe_hub.running.confine import enclose
 from tilepipe_hub.running.discreet import discreet
 from tilepipe_hub.running.execution import execution
 from tilepipe_hub.running.order import Order, order_of
@@ -47,6 +48,9 @@ def main() -> None:
     if not text:
         return
     order = order_of(text)
+    if order.confined:
+        # Before there are threads, which would stay outside.
+        enclose(readable=order.readable, writable=order.writable)
     threading.Thread(target=_watch, args=(orders, rest), daemon=True).start()
     warnings.formatwarning = _plain
     if order.memory_bytes is not None and order.executor != "dask":

@@ -212,6 +212,11 @@ class Worker(Section):
     cluster: str | Mapping[str, Any] = "local"
     """For the executor dask, in the words of `tilepipe execute --cluster`: `local`, a scheduler's address, or a mapping
     with `kind`."""
+    confine: bool = True
+    """Whether the process of a job reaches no files but inputs, its own and `paths`; on Linux from 5.19 on, with every
+    executor but dask on a cluster that is not local."""
+    paths: tuple[str, ...] = ()
+    """Files and folders that the code of processes itself reads and writes, such as models and caches."""
     max_attempts: Count = 3
     """Workers that a job may fell before it is failed."""
     on_error: Literal["stop", "skip"] = "stop"
@@ -276,7 +281,7 @@ class Settings(Section):
     worker: Worker = Worker()
     callbacks: Callbacks = Callbacks()
     deploy: bool = False
-    """Whether processes may be deployed by those of role `deploy`, who thereby run code on the workers."""
+    """Whether processes may be deployed by those of role `deploy`, who thereby run code on workers and server."""
     log: Log = Log()
     otlp_endpoint: str | None = None
     """Where OpenTelemetry's spans go, such as `http://collector:4318`; null: nowhere."""

@@ -13,13 +13,14 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import uuid4
 
 from tilepipe_hub.errors import StoreError
 from tilepipe_hub.job import Job, Progress
 from tilepipe_hub.running.attend import Rules, attend, give_up
 from tilepipe_hub.running.child import Child, Undertaking, filled_here, secrets_here
+from tilepipe_hub.running.confine import is_possible, place_of
 from tilepipe_hub.running.discreet import discreet
 from tilepipe_hub.running.folders import forget, take
 from tilepipe_hub.running.memory import bytes_of
@@ -176,7 +177,8 @@ class Worker:
         settings = self.settings
         rules = settings.worker
         # A link in the folder of outputs would be followed by nobody's wish.
-        folder = take(settings.folders.outputs, os.path.basename(work.folder), job.id)
+        name = os.path.basename(work.folder)
+        folder = take(settings.folders.outputs, name, job.id)
         return Order(
             job=job.id,
             recipe=work.recipe or {},
@@ -189,6 +191,9 @@ class Worker:
             on_error=rules.on_error,
             secrets=secrets,
             folders={folder: "output", **_folders(settings)},
+            confined=_is_confined(rules),
+            readable=_readable(settings, work.recipe or {}, name),
+            writable=rules.paths,
         )
 
     def _sweep(self, stopping: threading.Event) -> None:
@@ -249,9 +254,26 @@ def _folders(settings: Settings) -> dict[str, str]:
     return {os.path.abspath(path): name for path, name in named.items() if path}
 
 
+def _is_confined(worker: WorkerSettings) -> bool:
+    """Whether jobs are kept from files that are not theirs; who starts clusters needs what their programs need."""
+    return worker.confine and (worker.executor != "dask" or worker.cluster == "local") and is_possible()
+
+
+def _readable(settings: Settings, recipe: Mapping[str, Any], folder: str) -> tuple[str, ...]:
+    """What a job needs to read: inputs, what was sent with it, and code."""
+    roots = (place_of(root) for root in settings.fence.input_roots)
+    process = str(recipe.get("process", ""))
+    code = [os.path.dirname(process)] if os.path.isabs(process) else []
+    sent = os.path.join(os.path.abspath(settings.folders.uploads), folder)
+    own = [os.path.abspath(settings.folders.processes)] if settings.folders.processes else []
+    return tuple(dict.fromkeys([*filter(None, roots), sent, *code, *own]))
+
+
 def _check(worker: WorkerSettings) -> None:
     """Say now what would fail every job."""
     if worker.memory:
         bytes_of(worker.memory)
     if worker.executor == "dask":
         filled_here(worker.cluster)
+    if worker.confine and not _is_confined(worker):
+        log.warning("jobs are not kept from other files of this machine: by kernel or cluster that is not possible")

@@ -13,9 +13,11 @@ import sys
 import tempfile
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Protocol
 
 from tilepipe.recipe import fill
+from tilepipe_hub.running.confine import gdal_options
 from tilepipe_hub.running.order import Order
 
 __all__ = ["Child", "Message", "Undertaking", "filled_here", "secrets_here"]
@@ -28,6 +30,12 @@ PASSED = (
     *("CURL_CA_BUNDLE", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "COVERAGE_PROCESS_START"),
 )
 """Variables of our environment that a job may know."""
+
+PATHS = (
+    *("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "GDAL_DATA", "GDAL_DRIVER_PATH", "PROJ_DATA", "PROJ_LIB"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE"),
+)
+"""Those that name files it needs."""
 
 LONGEST = 1 << 20
 """Bytes of a line; what is longer is cut in pieces."""
@@ -71,7 +79,9 @@ class Child:
 
     def __init__(self, secrets: Collection[str]) -> None:
         self._place = tempfile.mkdtemp(prefix="tilepipe-job-")
-        environment = {name: os.environ[name] for name in (*PASSED, *secrets) if name in os.environ}
+        passed = {name: os.environ[name] for name in (*PASSED, *secrets) if name in os.environ}
+        self._needed = tuple(path for name in PATHS for path in passed.get(name, "").split(os.pathsep) if path)
+        environment = {**passed, **gdal_options()}
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "tilepipe_hub.runner"],
             stdin=subprocess.PIPE,
@@ -91,7 +101,10 @@ class Child:
 
     def begin(self, order: Order, *, until: float) -> None:
         """Give it its order, and until when it holds."""
-        self._say(order.line() + json.dumps({"until": until}) + "\n")
+        whole = replace(
+            order, readable=(*order.readable, *self._needed), writable=(*order.writable, order.folder, self._place)
+        )
+        self._say(whole.line() + json.dumps({"until": until}) + "\n")
 
     @property
     def pid(self) -> int:

@@ -31,6 +31,11 @@ class Order:
     folders: Mapping[str, str] = field(default_factory=dict)
     """What paths are called in words for the owner."""
 
+    confined: bool = False
+    """Whether it may reach no other files than these two say, and its own."""
+    readable: tuple[str, ...] = ()
+    writable: tuple[str, ...] = ()
+
     def line(self) -> str:
         """As it travels."""
         return json.dumps(asdict(self)) + "\n"

@@ -85,7 +85,14 @@ class Workplace:
             "store": {"url": store_url},
             "folders": {"outputs": str(self.outputs), "processes": str(folder)},
             "secrets": ["SECRET_WORD"],
-            "worker": {"lease_s": 6, "beat_s": 1, "poll_s": 0.05, "executor": "sequential", **worker},
+            "worker": {
+                "lease_s": 6,
+                "beat_s": 1,
+                "poll_s": 0.05,
+                "executor": "sequential",
+                "paths": [str(self.notes)],
+                **worker,
+            },
         }
         self.workers = []
 
