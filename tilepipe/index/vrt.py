@@ -36,6 +36,10 @@ def vrt_twin(tile_set: TileSet) -> str:
     SubElement(root, "GeoTransform").text = ", ".join(map(repr, places))
     for band in range(tile_set.bands):
         _add_band(root, tile_set, band)
+        # Without them GDAL's levels of a virtual raster show nothing, and gdalwarp reads from those.
+        for name in ("SrcRect", "DstRect"):
+            size = {"xSize": str(grid.width), "ySize": str(grid.height)}
+            SubElement(root[-1][-1], name, xOff="0", yOff="0", **size)
     indent(root, " ")
     return tostring(root, encoding="unicode") + "\n"
 

@@ -7,20 +7,21 @@ from affine import Affine
 
 from hub.routes.serving import hash_of, serving
 
-TOKEN = "token-ann"
+OWNER = "ann"
+TOKEN = f"token-{OWNER}"
 
 
 @pytest.fixture(scope="package")
 def dem(tmp_path_factory):
-    """A model of 200 x 300 pixels on the grid of zoom 10, with a hole."""
+    """A model of 500 x 600 pixels on the grid of zoom 12 in tiles of 64, with a hole."""
     numbers = np.random.default_rng(7)
-    pixels = numbers.integers(1, 250, (1, 200, 300), dtype="uint8")
-    pixels[:, 40:90, 60:150] = 0
-    side = 40075016.685578488 / 256 / 2**10
+    pixels = numbers.integers(1, 250, (1, 500, 600), dtype="uint8")
+    pixels[:, 140:300, 60:250] = 0
+    side = 40075016.685578488 / 64 / 2**12
     path = tmp_path_factory.mktemp("data") / "dem.tif"
-    profile = {"driver": "GTiff", "dtype": "uint8", "width": 300, "height": 200, "count": 1, "nodata": 0}
+    profile = {"driver": "GTiff", "dtype": "uint8", "width": 600, "height": 500, "count": 1, "nodata": 0}
     origin = -20037508.342789244
-    place = Affine(side, 0, origin + 131 * 1024 * side, 0, -side, -origin - 90 * 1024 * side)
+    place = Affine(side, 0, origin + 2096 * 64 * side, 0, -side, -origin - 1440 * 64 * side)
     with rasterio.open(path, "w", crs="EPSG:3857", transform=place, **profile) as file:
         file.write(pixels)
     return str(path)
@@ -48,7 +49,7 @@ def hub(tmp_path_factory, dem):
 @pytest.fixture(scope="package")
 def town(tmp_path_factory, dem):
     """Only who has a token."""
-    tokens = [{"sha256": hash_of(TOKEN), "owner": "ann", "role": "run"}]
+    tokens = [{"sha256": hash_of(TOKEN), "owner": OWNER, "role": "run"}]
     fence = {"input_roots": [dem.rpartition("/")[0]]}
     folder = tmp_path_factory.mktemp("town")
     with serving(folder, auth={"tokens": tokens, "failures": 1000}, fence=fence) as hub:
