@@ -8,13 +8,23 @@ import convert
 import empty
 import figure
 import hillshade
+import hub
 import planning
 import simulation
 import startup
 from measure import alone
 
 HEADS = ("work", "data", "tilepipe", "peer", "ratio (range)", "target", "")
-SECTIONS = ((hillshade, 5), (convert, 3), (empty, 3), (startup, 15), (planning, 3), (cluster, 3), (simulation, 1))
+SECTIONS = (
+    (hillshade, 5),
+    (convert, 3),
+    (empty, 3),
+    (startup, 15),
+    (planning, 3),
+    (cluster, 3),
+    (hub, 3),
+    (simulation, 1),
+)
 
 
 def main() -> None:

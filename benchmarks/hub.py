@@ -1,0 +1,250 @@
+"""What the hub costs: reading among 100,000 jobs from 50 connections, sending a job, and a job of one tile.
+
+The jobs in each store are copies of one that the system made itself. The peers keep no index over the ids of their jobs
+and read all of them in vain; they are measured a second time with one that the benchmark makes. pygeoapi reads the
+whole store for each list and would need tens of gigabytes for 50 lists at once, so it is asked for one at a time.
+Jobs are sent to one system after the other with a pause between, in which tilepipe starts the process for the next one.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from statistics import median, quantiles
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import numpy as np
+import pymongo
+import rasterio
+from figure import Figure, main
+from hub_systems import FOLDER, System, mapchete_hub, mongod, pygeoapi, running, tilepipe_hub
+from measure import demand
+from rasterio.transform import from_origin
+from terrain import DATA, HALF_WORLD, HERE
+
+__all__ = ["figures"]
+
+JOBS, CONNECTIONS = 100_000, 50
+BATCH = 5000
+FOR_S = 3.0
+SENT, AGAIN_S, REST_S = 7, 0.01, 0.7
+"""Jobs sent to each system in a round, how often they are looked at until they have ended, and the pause behind."""
+ZOOM, MANY_ZOOM = 5, 10
+"""One tile; 1024 tiles."""
+SLOWEST_S = 120.0
+
+Samples = dict[str, list[float]]
+
+
+@dataclass(slots=True)
+class Round:
+    """What the systems took in one round, by their names."""
+
+    request_ms: dict[str, float] = field(default_factory=dict)
+    """Wall time by the number of requests."""
+    slow_ms: dict[str, float] = field(default_factory=dict)
+    """The 99th percentile."""
+
+
+def figures(rounds: int) -> Iterator[Figure]:
+    """Sending to empty stores, then reading from full ones; in each round all systems, one after the other."""
+    os.makedirs(FOLDER, exist_ok=True)
+    raster = _raster()
+    with mongod() as address, ExitStack() as stack, pymongo.MongoClient[Any](address, tz_aware=True) as store:
+        systems = (tilepipe_hub(address, raster, ZOOM), mapchete_hub(address, raster, ZOOM), pygeoapi(address))
+        for system in systems:
+            stack.enter_context(running(system))
+        yield from _sending(systems, rounds)
+        kept = {system.name: _fill(store, system) for system in systems}
+        lists = {system.name: [_newest(store, system)] for system in systems}
+        each = {system.name: [f"/jobs/{name}" for name in kept[system.name]] for system in systems}
+        yield from _reading("GET /jobs?limit=100", systems, lists, rounds, single={"pygeoapi"})
+        yield from _reading("GET /jobs/{id}", systems, each, rounds)
+        for system in systems[1:]:
+            _jobs(store, system).create_index(system.id_field)
+        yield from _reading("GET /jobs/{id}, index added to the peers", systems, each, rounds)
+        yield _progress(store, address, raster)
+
+
+def _sending(systems: Sequence[System], rounds: int) -> Iterator[Figure]:
+    """Time until 201 and until the end of the job."""
+    for system in systems:
+        _one(system)
+        demand(_files(system) == (system.name != "pygeoapi"), f"{system.name} wrote no tile, or several")
+    medians = []
+    for _ in range(rounds):
+        runs: dict[str, list[tuple[float, float]]] = {system.name: [] for system in systems}
+        for _ in range(SENT):
+            for system in systems:
+                runs[system.name].append(_one(system))
+        medians.append(
+            {name: tuple(median(column) * 1000 for column in zip(*took, strict=True)) for name, took in runs.items()}
+        )
+    data = f"{SENT} jobs a round, empty store"
+    for peer, target in (("mapchete-hub", 0.5), ("pygeoapi", 0.5)):
+        yield _figure("POST of a job until 201, p50", [_of(m, 0) for m in medians], peer, target, data)
+    yield _figure("job of one tile, POST until successful", [_of(m, 1) for m in medians], "mapchete-hub", 0.5, data)
+
+
+def _of(medians: Mapping[str, tuple[float, ...]], number: int) -> dict[str, float]:
+    return {name: values[number] for name, values in medians.items()}
+
+
+def _figure(work: str, rounds: Sequence[Mapping[str, float]], peer: str, target: float, data: str) -> Figure:
+    return Figure(
+        work=work,
+        value=median(values["tilepipe"] for values in rounds),
+        unit="ms",
+        peer=peer,
+        peer_value=median(values[peer] for values in rounds),
+        ratios=tuple(values["tilepipe"] / values[peer] for values in rounds),
+        target=target,
+        data=data,
+    )
+
+
+def _one(system: System) -> tuple[float, float]:
+    """Seconds until a job is accepted, and until it has ended."""
+    time.sleep(REST_S)
+    with httpx.Client(base_url=system.url, timeout=SLOWEST_S, trust_env=False) as client:
+        client.get("/")
+        began = time.perf_counter()
+        answer = client.post(system.execution, json=system.body, headers={"Prefer": "respond-async"})
+        accepted_s = time.perf_counter() - began
+        demand(answer.status_code == 201, f"{system.name} answers {answer.status_code}: {answer.text[:500]}")
+        job = f"/jobs/{answer.headers['Location'].rpartition('/')[2]}"
+        while (state := system.state(found := client.get(job, params={"f": "json"}).json())) not in system.ended:
+            time.sleep(AGAIN_S)
+        ended_s = time.perf_counter() - began
+        demand(state in {"successful", "done"}, f"the job of {system.name} is {state}: {json.dumps(found)[:2000]}")
+    return accepted_s, ended_s
+
+
+def _files(system: System) -> int:
+    return sum(name.endswith(".tif") for _, _, names in os.walk(system.outputs) for name in names)
+
+
+def _jobs(store: pymongo.MongoClient[Any], system: System) -> Any:
+    database, collection = system.jobs
+    return store[database][collection]
+
+
+def _fill(store: pymongo.MongoClient[Any], system: System) -> list[str]:
+    """Ids of some of the jobs that the store has when it is full of copies of the latest one, a second apart."""
+    jobs = _jobs(store, system)
+    (model,) = jobs.find(sort=[(system.times[0], -1)], limit=1)
+    jobs.delete_many({})
+    names = [uuid4().hex for _ in range(JOBS)]
+    for first in range(0, JOBS, BATCH):
+        jobs.insert_many([_copy(system, model, names[n], n) for n in range(first, first + BATCH)])
+    demand(jobs.count_documents({}) == JOBS, f"the store of {system.name} was not filled")
+    return names[:: JOBS // 1000]
+
+
+def _copy(system: System, model: Mapping[str, Any], name: str, seconds: int) -> dict[str, Any]:
+    """A job by another id, some seconds older."""
+    copy = {key: value for key, value in model.items() if key != "_id"}
+    old = str(model[system.id_field])
+    for key in system.times:
+        if copy.get(key) is not None:
+            copy[key] = _earlier(copy[key], seconds)
+    for key in ("words", "url"):
+        if isinstance(copy.get(key), list):
+            copy[key] = sorted({name if word == old else word for word in copy[key]})
+        elif key in copy:
+            copy[key] = copy[key].replace(old, name)
+    return {**copy, system.id_field: name}
+
+
+def _earlier(moment: Any, seconds: int) -> Any:
+    if isinstance(moment, datetime):
+        return moment - timedelta(seconds=seconds)
+    return f"{datetime.fromisoformat(moment) - timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S.%fZ}"
+
+
+def _newest(store: pymongo.MongoClient[Any], system: System) -> str:
+    """The path of the newest 100 jobs."""
+    (oldest,) = _jobs(store, system).find(sort=[("updated", -1)], skip=99, limit=1)
+    path = system.newest(oldest)
+    found = system.listed(httpx.get(f"{system.url}{path}", timeout=SLOWEST_S, trust_env=False).json())
+    demand(found == 100 or system.name == "pygeoapi", f"{system.name} lists {found} jobs at {path}")
+    return path
+
+
+def _reading(
+    work: str,
+    systems: Sequence[System],
+    paths: Mapping[str, Sequence[str]],
+    rounds: int,
+    *,
+    single: frozenset[str] | set[str] = frozenset(),
+) -> Iterator[Figure]:
+    measured = [Round() for _ in range(rounds)]
+    for system in systems:
+        _load(system, paths[system.name], connections=1, for_s=0.5)
+    for one in measured:
+        for system in systems:
+            connections = 1 if system.name in single else CONNECTIONS
+            took = _load(system, paths[system.name], connections=connections, for_s=FOR_S)
+            seconds = sorted(took["seconds"])
+            one.request_ms[system.name] = 1000 * took["wall_s"] / len(seconds)
+            one.slow_ms[system.name] = 1000 * (quantiles(seconds, n=100)[-1] if len(seconds) > 1 else seconds[0])
+    for system in systems[1:]:
+        ours, theirs = (1000 / median(r.request_ms[n] for r in measured) for n in ("tilepipe", system.name))
+        how = "1 connection" if system.name in single else f"{CONNECTIONS} connections"
+        data = f"{JOBS:,} jobs; {ours:.3g} requests/s by {theirs:.3g} ({how})"
+        yield _figure(f"{work}, wall a request", [r.request_ms for r in measured], system.name, 1 / 3, data)
+        yield _figure(f"{work}, p99", [r.slow_ms for r in measured], system.name, 0.5, data)
+
+
+def _load(system: System, paths: Sequence[str], *, connections: int, for_s: float) -> dict[str, Any]:
+    program = [sys.executable, os.path.join(HERE, "hub_load.py"), system.url, str(connections), str(for_s)]
+    said = subprocess.run(program, input=json.dumps(paths), stdout=subprocess.PIPE, check=True, text=True).stdout
+    took: dict[str, Any] = json.loads(said)
+    demand(not took["wrong"], f"{system.name}: {took['wrong']}")
+    return took
+
+
+def _progress(store: pymongo.MongoClient[Any], address: str, raster: str) -> Figure:
+    """How often a job of many small tiles is written to while it runs, by mongod's own count."""
+    system = tilepipe_hub(address, raster, MANY_ZOOM, database="progress")
+    with running(system):
+        store["progress"].command("profile", 2)
+        _one(system)
+        store["progress"].command("profile", 0)
+    (job,) = _jobs(store, system).find()
+    ran_s = (job["finished"] - job["started"]).total_seconds()
+    beats = {"ns": "progress.jobs", "op": "update", "command.q._id": job["_id"]}
+    times = sorted(entry["ts"].timestamp() for entry in store["progress"]["system.profile"].find(beats))
+    demand(job["progress"]["done"] == 4 ** (MANY_ZOOM - ZOOM), f"{job['progress']['done']} tiles were made")
+    demand(len(times) > 1, "mongod saw no progress")
+    return Figure(
+        work="progress writes of a job",
+        value=len(times) / ran_s,
+        unit="a second",
+        target=2,
+        data=f"{job['progress']['done']:,} tiles in {ran_s:.1f} s, {len(times)} writes",
+    )
+
+
+def _raster() -> str:
+    """Path of 256^2 pixels that are one tile of zoom 5."""
+    path = os.path.join(DATA, "one-tile.tif")
+    side = 2 * HALF_WORLD / 2**ZOOM
+    pixels = np.random.default_rng(9).uniform(0, 3000, (256, 256)).astype(np.float32)
+    place = from_origin(17 * side - HALF_WORLD, HALF_WORLD - 11 * side, side / 256, side / 256)
+    profile = {"driver": "GTiff", "width": 256, "height": 256, "count": 1, "dtype": "float32", "nodata": -9999.0}
+    with rasterio.open(path, "w", crs="EPSG:3857", transform=place, **profile) as file:
+        file.write(pixels, 1)
+    return path
+
+
+if __name__ == "__main__":
+    main(figures, rounds=3)
