@@ -8,7 +8,7 @@ import convert
 import empty
 import figure
 import hillshade
-import hub
+import hub_jobs
 import planning
 import simulation
 import startup
@@ -22,7 +22,7 @@ SECTIONS = (
     (startup, 15),
     (planning, 3),
     (cluster, 3),
-    (hub, 3),
+    (hub_jobs, 3),
     (simulation, 1),
 )
 
