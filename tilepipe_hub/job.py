@@ -22,6 +22,7 @@ __all__ = [
     "claimed",
     "clean",
     "moved",
+    "problem_of",
     "words_of",
 ]
 
@@ -29,6 +30,8 @@ Status = Literal["accepted", "running", "successful", "failed", "dismissed"]
 
 STATUSES: tuple[Status, ...] = ("accepted", "running", "successful", "failed", "dismissed")
 ENDED: frozenset[Status] = frozenset({"successful", "failed", "dismissed"})
+
+REFUSED = "The job cannot be run as it was asked for"
 
 MOVES: Mapping[Status, frozenset[Status]] = {
     "accepted": frozenset({"failed", "dismissed"}),
@@ -151,6 +154,12 @@ class Job:
         if self.started is None or self.status == "accepted":
             return None
         return (now if self.finished is None else self.finished) - self.started
+
+
+def problem_of(message: str, *, status: int = 500) -> dict[str, Any]:
+    """The exception document of a job that failed; below 500 it was the request that was wrong."""
+    kind, title = ("job-failed", "The job failed") if status >= 500 else ("job-refused", REFUSED)
+    return {"type": f"urn:tilepipe:problem:{kind}", "title": title, "status": status, "detail": message}
 
 
 def claimable(job: Job, now: float) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tilepipe_hub.errors import MoveRefused, NoSuchJob, StoreError
-from tilepipe_hub.job import End, Job, Progress, Status
+from tilepipe_hub.job import End, Job, Progress, Status, problem_of
 from tilepipe_hub.running.beats import Beats, progress_of
 from tilepipe_hub.running.child import Message, Undertaking
 from tilepipe_hub.store.protocol import LINE_CHARS, Store
@@ -137,7 +137,8 @@ class _Hands:
     def _run(self, work: Undertaking) -> _Verdict | None:
         """Attend the work; None where it ended without a word."""
         while True:
-            for message in work.hear(LOOK_S):
+            # What was printed before the end may come in behind it, by another pipe.
+            for message in sorted(work.hear(LOOK_S), key=lambda message: message["kind"] == "end"):
                 if message["kind"] == "end" and message["status"] != "stopped":
                     return self.verdict or self._end(message)
                 self._take(message)
@@ -238,8 +239,7 @@ def _sent(job: Job, store: Store, verdict: _Verdict) -> Job:
 
 def _failed(message: str, *, status: int = 500) -> _Verdict:
     words = f"the job was given up: {message}"
-    problem = {"type": "about:blank", "title": "The job failed", "status": status, "detail": words}
-    return _Verdict("failed", End(message=words, problem=problem))
+    return _Verdict("failed", End(message=words, problem=problem_of(words, status=status)))
 
 
 def _times(number: int) -> str:

@@ -21,11 +21,12 @@ from tilepipe.plugins import find
 from tilepipe.recipe import make_recipe
 from tilepipe.run import run
 from tilepipe.selection import cut_for, make_plan, select
+from tilepipe_hub.job import problem_of
 from tilepipe_hub.processes.outputs import FILES, ITEM_TYPE, REPORT_TYPE, VRT_TYPE
 from tilepipe_hub.running.order import Order
 from tilepipe_hub.running.report import Count
 
-__all__ = ["Message", "execution", "problem_of"]
+__all__ = ["Message", "execution"]
 
 Message = Mapping[str, Any]
 """What is told while a job runs: of kind `progress`, `log` or `end`."""
@@ -68,12 +69,6 @@ def execution(order: Order, *, told: Callable[[str], str]) -> Iterator[Message]:
 def failed(message: str, *, status: int) -> dict[str, Any]:
     """An end with a problem."""
     return {"status": "failed", "message": message, "problem": problem_of(message, status=status)}
-
-
-def problem_of(message: str, *, status: int) -> dict[str, Any]:
-    """The exception document of a failed job."""
-    title = "The job failed" if status >= 500 else "The job cannot be run as it was asked for"
-    return {"type": "about:blank", "title": title, "status": status, "detail": message}
 
 
 def status_of(error: TilepipeError) -> int:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from tilepipe_hub.job import problem_of
 from tilepipe_hub.running.child import Message
 
 __all__ = ["Pausing"]
@@ -26,7 +27,7 @@ class Pausing:
         self._over = True
         if not self._fails:
             return [{"kind": "end", "status": "successful", "message": "", "results": self._results}]
-        problem = {"type": "about:blank", "title": "The job failed", "status": 500, "detail": "failed as asked"}
+        problem = problem_of("failed as asked")
         return [{"kind": "end", "status": "failed", "message": "failed as asked", "problem": problem}]
 
     @property
