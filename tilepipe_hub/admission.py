@@ -1,5 +1,6 @@
 """Whether a request is let in: judged by its process, by the engine's rules, and by the fence around what it names."""
 
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -23,6 +24,13 @@ from tilepipe_hub.settings import Settings
 from tilepipe_hub.work import Work
 
 __all__ = ["Prepared", "admit", "keep_files"]
+
+RANGES = {
+    f"{sign}int{bits}": (0, 2**bits - 1) if sign else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    for sign in ("", "u")
+    for bits in (8, 16, 32, 64)
+}
+"""Of the whole numbers that pixels may be."""
 
 MOST_LINKS = 20
 """That one request has read at once, so that nobody makes the service call many for one call."""
@@ -74,6 +82,7 @@ def admit(
     problems = [
         *_callback_problems(checked, settings, resolve),
         *_data_problems(checked, work, settings, resolve),
+        *_nodata_problems(work.recipe or {}),
         *_label_problems(body),
     ]
     if problems:
@@ -148,6 +157,20 @@ def _data_problems(checked: Checked, work: Work, settings: Settings, resolve: Re
     for pointer, text in crs_texts(work.recipe):
         if (refusal := crs_refusal(text)) is not None:
             yield Problem(pointer, refusal)
+
+
+def _nodata_problems(recipe: Mapping[str, Any]) -> Iterator[Problem]:
+    """What a GeoTIFF of whole numbers lacks; where values differ by zoom, the engine looks for itself."""
+    output = recipe.get("output", {})
+    dtype, nodata = output.get("dtype"), output.get("nodata", math.nan)
+    form = output.get("format") or "gtiff"
+    if form != "gtiff" or not isinstance(dtype, str) or not isinstance(nodata, int | float) or dtype not in RANGES:
+        return
+    low, high = RANGES[dtype]
+    if not (low <= nodata <= high and nodata == int(nodata)):
+        found = "is missing" if "nodata" not in output else f"is {nodata}"
+        words = f"{found}; {dtype} takes a whole number from {low} to {high}, or null where all counts"
+        yield Problem("/output/nodata", words)
 
 
 def _unreachable(link: str, settings: Settings, resolve: Resolve) -> str | None:

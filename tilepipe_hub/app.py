@@ -1,10 +1,12 @@
 """The application: settings, store and routes put together, and nothing else."""
 
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.exceptions import HTTPException
@@ -24,6 +26,8 @@ from tilepipe_hub.settings import Settings
 from tilepipe_hub.store import Store, open_store
 
 __all__ = ["create_app"]
+
+log = logging.getLogger(__name__)
 
 EXPOSED = ("Location", "Link", "Preference-Applied", "ETag", "Content-Range", "Accept-Ranges", "Retry-After")
 TAKEN = ("Accept", "Authorization", "Content-Type", "Prefer", "Idempotency-Key", "Range", "If-None-Match")
@@ -47,6 +51,8 @@ def create_app(
 
     @asynccontextmanager
     async def life(_app: FastAPI) -> AsyncIterator[None]:
+        for broken in await run_in_threadpool(catalog.broken):
+            log.warning("process %s is left out: %s: %s", broken.id, broken.path, broken.error)
         yield
         if store is None:
             kept.close()

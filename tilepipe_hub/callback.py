@@ -135,7 +135,8 @@ class Callbacks:
         return None if isinstance(found, str) else found[0]
 
     def _base(self, job: Job) -> str:
-        base = (self._settings.server.base_url or "").rstrip("/")
+        sent_to = work_of(job.request.work).base if job.request.work else ""
+        base = (self._settings.server.base_url or sent_to).rstrip("/")
         return f"{base}/jobs/{job.id}"
 
     def _document(self, job: Job, progress: Progress) -> dict[str, Any]:

@@ -90,8 +90,14 @@ class Service:
             may_deploy=self.settings.deploy and caller.may("deploy"),
         )
 
-    def submit(self, caller: Caller | None, prepared: Prepared, *, key: str | None = None) -> Job:
+    def submit(self, caller: Caller | None, prepared: Prepared, *, key: str | None = None, base: str = "") -> Job:
         """A new job, or the one that was made of the same request with the same idempotency key.
+
+        Args:
+            caller: who sends it.
+            prepared: the request.
+            key: the idempotency key.
+            base: what the caller calls the service.
 
         Raises:
             TooOften: the caller has as many jobs as they may.
@@ -105,7 +111,7 @@ class Service:
             outputs=body.get("outputs"),
             response=body.get("response"),
             subscriber=prepared.checked.subscriber or None,
-            work=prepared.work.document(),
+            work=replace(prepared.work, base=base).document(),
         )
         size = len(json.dumps(asdict(request)))
         if size > MOST_JOB_BYTES:

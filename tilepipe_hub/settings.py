@@ -201,7 +201,7 @@ class Worker(Section):
     """A worker that is silent for so long has lost its jobs."""
     beat_s: Seconds = 5
     """Between two signs of life."""
-    poll_s: Seconds = 0.5
+    poll_s: Seconds = 0.1
     """Between two looks for a job, while there is none."""
     executor: Literal["sequential", "threads", "processes", "dask"] = "processes"
     """What runs the tasks of a job."""

@@ -29,6 +29,8 @@ class Work:
     """Whether the request spoke as version 1.0 does."""
     recipe: Mapping[str, Any] | None = None
     """Of kind `recipe`: the document for `tilepipe.recipe.make_recipe`, paths absolute, every `${NAME}` as sent."""
+    base: str = ""
+    """What the sender called the service; links in callbacks begin with it where the settings say nothing else."""
     results: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Of kind `echo`: what is to stand in `End.results`."""
     pause_s: float = 0.0

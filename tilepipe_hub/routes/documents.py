@@ -57,6 +57,8 @@ def _further_links(job: Job, base: str) -> list[dict[str, str]]:
         found.append(link(f"{here}/results", RESULTS, title="Results"))
     if job.status == "failed":
         found.append(link(f"{here}/results", EXCEPTIONS, title="Why it failed"))
+    if job.status in {"failed", "dismissed"}:
+        found.append(link(f"{here}/retry", "retry", title="POST: a new job that goes on where this one ended"))
     if not job.ended:
         found.append(link(f"{here}/events", "events", "text/event-stream", "Changes of the status"))
     if job.continues:

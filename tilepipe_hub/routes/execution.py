@@ -40,14 +40,14 @@ async def execute(request: Request, process_id: str) -> Response:
     prepared = await run_in_threadpool(service.prepare, caller, process_id, body)
     wish = preference_of(request)
     if wish.respond_async and wish.wait_s is None:
-        job = await run_in_threadpool(service.submit, caller, prepared, key=key)
+        job = await run_in_threadpool(service.submit, caller, prepared, key=key, base=base_of(request))
         response = created(request, status_info(job, base_of(request)))
         response.headers["Preference-Applied"] = "respond-async"
         return response
     wait_s = settings.sync_s if wish.wait_s is None else min(wish.wait_s, settings.sync_s)
     if _is_instant(prepared, request) and prepared.work.pause_s <= wait_s:
         return await _at_once(request, prepared)
-    job = await run_in_threadpool(service.submit, caller, prepared, key=key)
+    job = await run_in_threadpool(service.submit, caller, prepared, key=key, base=base_of(request))
     job = await _waited_for(request, caller, job, wait_s)
     if job.ended:
         return await run_in_threadpool(_finished, request, caller, job)

@@ -86,7 +86,7 @@ def serving(folder, *, worker=True, **over):
     )
     url = settings.store.url.get_secret_value()
     with contextlib.ExitStack() as stack:
-        store = stack.enter_context(open_store(url, patience_s=10))
+        store = stack.enter_context(open_store(url, keep_s=settings.store.keep_s, patience_s=10))
         config = uvicorn.Config(
             create_app(settings, store),
             port=0,
