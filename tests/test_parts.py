@@ -17,6 +17,11 @@ def test_the_programs_that_tests_need_are_there(program):
     assert shutil.which(program)
 
 
+@pytest.mark.parametrize("program", ["chromium", "chromedriver"])
+def test_the_browser_that_tests_drive_is_there(program):
+    assert shutil.which(program)
+
+
 @pytest.mark.parametrize("module", ["osgeo.gdal", "qgis.core"])
 def test_the_system_has_the_bindings_of_gdal_and_qgis(module):
     environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}

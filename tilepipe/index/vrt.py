@@ -38,8 +38,7 @@ def vrt_twin(tile_set: TileSet) -> str:
         _add_band(root, tile_set, band)
         # Without them GDAL's levels of a virtual raster show nothing, and gdalwarp reads from those.
         for name in ("SrcRect", "DstRect"):
-            size = {"xSize": str(grid.width), "ySize": str(grid.height)}
-            SubElement(root[-1][-1], name, xOff="0", yOff="0", **size)
+            SubElement(root[-1][-1], name, xOff="0", yOff="0", xSize=str(grid.width), ySize=str(grid.height))
     indent(root, " ")
     return tostring(root, encoding="unicode") + "\n"
 

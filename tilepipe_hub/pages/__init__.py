@@ -10,7 +10,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 __all__ = ["ASSETS", "asset", "render"]
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
-ASSETS: Mapping[str, str] = {"style.css": "text/css", "job.js": "text/javascript"}
+ASSETS: Mapping[str, str] = {
+    "icon.svg": "image/svg+xml",
+    "job.js": "text/javascript",
+    "process.js": "text/javascript",
+    "style.css": "text/css",
+}
 """Files that pages load, with their media types."""
 
 _environment = Environment(

@@ -1,5 +1,9 @@
 """The processes: their list, and each one's description."""
 
+import json
+from collections.abc import Mapping
+from typing import Any
+
 from fastapi import APIRouter, Request, Response
 
 from tilepipe_hub.processes.describe import describe, summary
@@ -38,4 +42,20 @@ def process(request: Request, process_id: str) -> Response:
     """A description."""
     entry = hub_of(request).service.entry(caller_of(request), process_id)
     document = describe(entry, base_url=base_of(request))
-    return answer(request, document, title=document["title"])
+    body = _body(document["inputs"])
+    return answer(request, document, title=document["title"], template="process.html", body=body)
+
+
+def _body(inputs: Mapping[str, Any]) -> str:
+    """A request to begin with: what has to be said, with links where data are read."""
+    needed = {name: item["schema"] for name, item in inputs.items() if item.get("minOccurs", 1) > 0}
+    return json.dumps({"inputs": {name: _value(schema) for name, schema in needed.items()}}, indent=2)
+
+
+def _value(schema: Mapping[str, Any]) -> Any:
+    if any("contentMediaType" in kind for kind in schema.get("oneOf", [schema])):
+        return {"href": ""}
+    if schema.get("type") == "object" and "default" not in schema:
+        # An object of its own is told from a link or a value by where it stands.
+        return {"value": dict.fromkeys(schema.get("required", ()))}
+    return schema.get("default", "" if schema.get("type") == "string" else None)

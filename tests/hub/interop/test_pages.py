@@ -1,0 +1,124 @@
+"""The pages in a real browser, Debian's chromium."""
+
+import json
+import os
+import shutil
+import time
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    programs = [shutil.which(name) for name in ("chromium", "chromedriver")]
+    if None in programs:
+        reason = "there is no chromium with its chromedriver"
+        pytest.fail(reason) if "TILEPIPE_TEST_ALL" in os.environ else pytest.skip(reason)
+    options = webdriver.ChromeOptions()
+    options.binary_location = programs[0]
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(programs[1]))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def show(browser):
+    """Open a page; in the end nothing may stand in the console."""
+    browser.get_log("browser")
+
+    def opened(address):
+        browser.get(address)
+        return browser
+
+    yield opened
+    assert browser.get_log("browser") == []
+
+
+def seen_until(condition, look, within_s=30):
+    """What was seen until something held, each once."""
+    ends, seen = time.monotonic() + within_s, []
+    while not (seen and condition(seen[-1])):
+        assert time.monotonic() < ends, seen
+        now = look()
+        if not seen or seen[-1] != now:
+            seen.append(now)
+        time.sleep(0.05)
+    return seen
+
+
+def test_the_bar_of_a_job_goes_to_its_end(hub, show):
+    job = hub.submit({"text": "x", "pause": 2})
+    page = show(f"{job}?f=html")
+
+    look = "return [document.getElementById('progress').value, document.getElementById('status').textContent]"
+    seen = seen_until(lambda now: now == [100, "successful"], lambda: page.execute_script(look))
+
+    assert [value for value, _ in seen] == sorted(value for value, _ in seen)
+    assert seen[0][1] in {"accepted", "running"}
+
+
+def test_the_bar_moves_with_the_tiles(hub, show, inputs):
+    job = hub.submit(inputs, "convert")
+    page = show(f"{job}?f=html")
+
+    seen_until(lambda now: now == 100, lambda: page.execute_script("return document.getElementById('progress').value"))
+
+    assert page.find_element(By.ID, "status").text == "successful"
+
+
+@pytest.mark.parametrize("path", ["/", "/processes", "/processes/convert", "/jobs", "/conformance", "/api"])
+def test_every_page_shows_and_its_links_lead_on(hub, show, path):
+    page = show(f"{hub.url}{path}?f=html")
+
+    links = {link.get_attribute("href") for link in page.find_elements(By.TAG_NAME, "a")}
+    assert page.find_element(By.TAG_NAME, "h1").text
+    assert links
+    for link in sorted(link for link in links if link.startswith(hub.url) and not link.endswith("/execution")):
+        assert hub.client.get(link).status_code == 200, link
+
+
+def test_the_form_of_a_process_submits_a_job(hub, show, inputs):
+    page = show(f"{hub.url}/processes/convert?f=html")
+    body = page.find_element(By.ID, "body")
+    offered = json.loads(body.get_property("value"))
+
+    page.execute_script("arguments[0].value = arguments[1]", body, json.dumps({"inputs": inputs}))
+    page.find_element(By.TAG_NAME, "button").click()
+    look = "return document.querySelector('#status') && document.querySelector('#status').textContent"
+    seen_until(lambda now: now == "successful", lambda: page.execute_script(look))
+
+    assert offered["inputs"].keys() == {"raster", "output"}
+    assert offered["inputs"]["raster"] == {"href": ""}
+    assert hub.client.get(page.current_url, params={"f": "json"}).json()["processID"] == "convert"
+
+
+def test_the_form_says_what_is_wrong(hub, browser):
+    browser.get(f"{hub.url}/processes/convert?f=html")
+    page = browser
+    button = page.find_element(By.TAG_NAME, "button")
+    message = page.find_element(By.ID, "message")
+
+    for body, word in (("{", "JSON"), ('{"inputs": {}}', "raster")):
+        page.execute_script("arguments[0].value = arguments[1]", page.find_element(By.ID, "body"), body)
+        button.click()
+        seen_until(lambda text, word=word: word in text, lambda: message.text)
+
+
+def test_a_finished_job_leads_to_its_results(hub, show, done):
+    page = show(f"{done}?f=html")
+
+    page.find_element(By.LINK_TEXT, "Results").click()
+
+    assert "stac.json" in page.page_source
