@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from typing import Any
 
 import anyio
 from fastapi import APIRouter, Request, Response
@@ -33,17 +34,13 @@ LOOK_LATER_S = 0.5
 async def execute(request: Request, process_id: str) -> Response:
     """Run a process, and answer with its results or with a job."""
     service, settings = hub_of(request).service, hub_of(request).settings
-    caller = await run_in_threadpool(caller_of, request)
-    await run_in_threadpool(service.entry, caller, process_id)
+    caller = await run_in_threadpool(_welcome, request, process_id)
     key = _key(request)
     body = await body_of(request)
-    prepared = await run_in_threadpool(service.prepare, caller, process_id, body)
     wish = preference_of(request)
     if wish.respond_async and wish.wait_s is None:
-        job = await run_in_threadpool(service.submit, caller, prepared, key=key, base=base_of(request))
-        response = created(request, status_info(job, base_of(request)))
-        response.headers["Preference-Applied"] = "respond-async"
-        return response
+        return await run_in_threadpool(_sent, request, caller, process_id, body=body, key=key)
+    prepared = await run_in_threadpool(service.prepare, caller, process_id, body)
     wait_s = settings.sync_s if wish.wait_s is None else min(wish.wait_s, settings.sync_s)
     if _is_instant(prepared, request) and prepared.work.pause_s <= wait_s:
         return await _at_once(request, prepared)
@@ -57,6 +54,23 @@ async def execute(request: Request, process_id: str) -> Response:
         return response
     await run_in_threadpool(service.dismiss, caller, job.id)
     raise TooLong(f"the job takes longer than {wait_s:g} s; ask for it with the header Prefer: respond-async")
+
+
+def _welcome(request: Request, process_id: str) -> Caller | None:
+    """Who asks, once it is certain that there is such a process for them."""
+    caller = caller_of(request)
+    hub_of(request).service.entry(caller, process_id)
+    return caller
+
+
+def _sent(request: Request, caller: Caller | None, process_id: str, *, body: Any, key: str | None) -> Response:
+    """The answer to a request for a job: all in one thread, because changes of threads take time."""
+    service, base = hub_of(request).service, base_of(request)
+    prepared = service.prepare(caller, process_id, body)
+    job = service.submit(caller, prepared, key=key, base=base)
+    response = created(request, status_info(job, base))
+    response.headers["Preference-Applied"] = "respond-async"
+    return response
 
 
 def _key(request: Request) -> str | None:
