@@ -118,11 +118,12 @@ def test_gdal_sees_nothing_without_the_token(owned):
 
 
 @pytest.fixture
-def settings_of_gdal(tmp_path):
-    """A file of GDAL's settings, as a user of QGIS would write it."""
-    path = tmp_path / "gdalrc"
-    path.write_text(f"[configoptions]\nGDAL_HTTP_HEADERS=Authorization: Bearer {TOKEN}\n")
-    return str(path)
+def home(tmp_path, monkeypatch):
+    """A home with a file of GDAL's settings, as a user of QGIS would write it."""
+    (tmp_path / ".gdal").mkdir()
+    (tmp_path / ".gdal" / "gdalrc").write_text(f"[configoptions]\nGDAL_HTTP_HEADERS=Authorization: Bearer {TOKEN}\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path
 
 
 @pytest.mark.qgis
@@ -142,11 +143,10 @@ def test_qgis_paints_every_level_as_the_files_have_it(hub, done, tmp_path, name)
 @pytest.mark.qgis
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
-def test_qgis_takes_the_token_from_the_settings_of_gdal(town, owned, tmp_path, monkeypatch, settings_of_gdal):
-    monkeypatch.setenv("GDAL_CONFIG_FILE", settings_of_gdal)
+def test_qgis_takes_the_token_from_the_settings_of_gdal(town, owned, home):
     pixels, bounds = mosaic(town, owned, ZOOMS[0])
 
-    (picture,) = _render(tmp_path, [(f"/vsicurl/{owned}/output/stac.vrt", bounds, pixels.shape)])
+    (picture,) = _render(home, [(f"/vsicurl/{owned}/output/stac.vrt", bounds, pixels.shape)])
 
     check_picture(picture, pixels)
 
