@@ -31,7 +31,7 @@ FLOORS = [
     ["hub.job", "hub.results", "hub.work"],
     ["hub.auth", "hub.fetch"],
     ["hub.fence"],
-    ["hub.settings"],
+    ["hub.settings", "hub.telemetry"],
     ["hub.environment"],
     ["hub.errors"],
     ["__main__"],
@@ -79,6 +79,7 @@ LIBRARIES = {
     "prometheus_client": ["hub.routes"],
     "uvicorn": ["hub.cli"],
     "httpx": ["hub"],
+    "opentelemetry": ["hub.telemetry"],
 }
 """One outside library, one place."""
 

@@ -24,6 +24,7 @@ from tilepipe_hub.routes.problems import NoSuchBytes, NoSuchPath, WrongMethod, d
 from tilepipe_hub.service import Service
 from tilepipe_hub.settings import Settings
 from tilepipe_hub.store import Store, open_store
+from tilepipe_hub.telemetry import Traced, Traces
 
 __all__ = ["create_app"]
 
@@ -54,13 +55,15 @@ def create_app(
         for broken in await run_in_threadpool(catalog.broken):
             log.warning("process %s is left out: %s: %s", broken.id, broken.path, broken.error)
         yield
+        await run_in_threadpool(traces.close)
         if store is None:
             kept.close()
 
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=life)
     oidc = settings.auth.oidc
     catalog = Catalog(folder=settings.folders.processes)
-    service = Service(settings=settings, store=kept, catalog=catalog, submitted=submitted)
+    traces = Traces(settings.otlp_endpoint, service="tilepipe-hub")
+    service = Service(settings=settings, store=kept, catalog=catalog, submitted=submitted, traces=traces)
     gate = Gate(settings.auth, keys=KeySet(oidc, fetch_json) if oidc else None)
     app.state.hub = Hub(settings=settings, service=service, gate=gate)
     app.state.figures = operation.Figures()
@@ -78,6 +81,8 @@ def create_app(
             allow_headers=list(TAKEN),
             expose_headers=list(EXPOSED),
         )
+    if settings.otlp_endpoint is not None:
+        app.add_middleware(Traced, traces=traces)
     app.add_middleware(Outer, names=names_of(settings.server), figures=app.state.figures)
     return app
 

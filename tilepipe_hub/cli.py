@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -28,6 +29,7 @@ from tilepipe_hub.settings import ROLES, Log, Settings, load_settings
 __all__ = ["main"]
 
 TOKEN_BYTES = 32
+JOB = re.compile(r"\bjob '?([0-9a-f]{32})\b")
 RESTART_S = 1.0
 """After a worker beside the server has ended by itself."""
 
@@ -183,6 +185,8 @@ class _Json(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        if (job := JOB.search(facts["message"])) is not None:
+            facts["job"] = job[1]
         if record.exc_info:
             facts["traceback"] = self.formatException(record.exc_info)
         return json.dumps(facts)

@@ -30,6 +30,7 @@ from tilepipe_hub.processes.catalog import Catalog, Entry
 from tilepipe_hub.running.folders import forget
 from tilepipe_hub.settings import Role, Settings
 from tilepipe_hub.store import Line, Page, Query, Store
+from tilepipe_hub.telemetry import Traces
 from tilepipe_hub.work import work_of
 
 __all__ = ["Service", "folder_of"]
@@ -39,6 +40,7 @@ AUDIT = logging.getLogger("tilepipe_hub.audit")
 MOST_JOB_BYTES = 15_000_000
 """MongoDB takes 16 MiB."""
 
+NOWHERE = Traces(None, service="")
 TRIES = 5
 AGAIN_S = 60
 
@@ -51,6 +53,7 @@ class Service:
     store: Store
     catalog: Catalog
     resolve: Callable[[str, int], list[str]] = addresses_of
+    traces: Traces = NOWHERE
     submitted: Callable[[], None] | None = None
     """Is called when there is a new job."""
 
@@ -111,7 +114,7 @@ class Service:
             outputs=body.get("outputs"),
             response=body.get("response"),
             subscriber=prepared.checked.subscriber or None,
-            work=replace(prepared.work, base=base).document(),
+            work=replace(prepared.work, base=base, trace=self.traces.here()).document(),
         )
         size = len(json.dumps(asdict(request)))
         if size > MOST_JOB_BYTES:
@@ -127,8 +130,9 @@ class Service:
         )
         if key is None or not self._is_known(job):
             self._check_quota(caller)
-        keep_files(prepared, self.settings)
-        return self._added(job)
+        with self.traces.span("submit", job=job.id, process=job.process, owner=job.owner):
+            keep_files(prepared, self.settings)
+            return self._added(job)
 
     def get(self, caller: Caller | None, job_id: str) -> Job:
         """A job of the caller, or any for an admin.

@@ -284,7 +284,8 @@ class Settings(Section):
     """Whether processes may be deployed by those of role `deploy`, who thereby run code on workers and server."""
     log: Log = Log()
     otlp_endpoint: str | None = None
-    """Where OpenTelemetry's spans go, such as `http://collector:4318`; null: nowhere."""
+    """Where OpenTelemetry's spans go, such as `http://collector:4318`; null: nowhere. Needs the extra
+    `telemetry`."""
 
     @model_validator(mode="after")
     def _strangers_have_to_say_who_they_are(self) -> "Settings":

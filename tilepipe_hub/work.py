@@ -31,6 +31,8 @@ class Work:
     """Of kind `recipe`: the document for `tilepipe.recipe.make_recipe`, paths absolute, every `${NAME}` as sent."""
     base: str = ""
     """What the sender called the service; links in callbacks begin with it where the settings say nothing else."""
+    trace: str = ""
+    """The request's place in a trace, as `traceparent` has it; nothing where nobody listens."""
     results: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Of kind `echo`: what is to stand in `End.results`."""
     pause_s: float = 0.0

@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -29,6 +30,7 @@ from tilepipe_hub.running.pausing import Pausing
 from tilepipe_hub.settings import Settings
 from tilepipe_hub.settings import Worker as WorkerSettings
 from tilepipe_hub.store import Store, open_store
+from tilepipe_hub.telemetry import Traces
 from tilepipe_hub.work import Work, work_of
 
 __all__ = ["PATIENCE_S", "Worker", "work"]
@@ -63,6 +65,7 @@ class Worker:
     settings: Settings
     name: str
     followers: Followers | None = None
+    traces: Traces = field(default_factory=partial(Traces, None, service=""))
     _jobs: dict[str, threading.Thread] = field(default_factory=dict)
     _spare: Child | None = None
     """A process that has imported the engine, for the next job."""
@@ -116,6 +119,8 @@ class Worker:
             return False
         if job is None:
             return False
+        trace = str(job.request.work.get("trace", ""))
+        self.traces.past("claim", time.monotonic() - began, parent=trace, job=job.id, lease=job.number)
         spare = None
         if job.request.work.get("kind") != "echo":
             spare, self._spare = self._spare, None
@@ -138,16 +143,19 @@ class Worker:
         settings, secrets = self.settings, secrets_here(self.settings.secrets)
         follow = partial(self.followers.follow, job) if self.followers and job.request.subscriber else _nobody
         try:
-            after = attend(
-                job,
-                store=self.store,
-                start=self._starter(job, spare, secrets),
-                rules=_rules(settings),
-                held_until=held_until,
-                draining=lambda: self._draining,
-                told=partial(discreet, secrets=secrets, folders=_folders(settings)),
-                follow=follow,
-            )
+            trace = str(job.request.work.get("trace", ""))
+            with self.traces.span("run", parent=trace, job=job.id, process=job.process, lease=job.number) as facts:
+                after = attend(
+                    job,
+                    store=self.store,
+                    start=self._starter(job, spare, secrets),
+                    rules=_rules(settings),
+                    held_until=held_until,
+                    draining=lambda: self._draining,
+                    told=partial(discreet, secrets=secrets, folders=_folders(settings)),
+                    follow=follow,
+                )
+                facts["status"] = after.status if after else "left alone"
             log.info("job %s: lease %d: %s", job.id, job.number, after.status if after else "left alone")
             if after is not None and after.ended and self.followers is not None:
                 self.followers.ended(after)
@@ -227,8 +235,11 @@ def work(
     url = settings.store.url.get_secret_value()
     # A worker may be started together with its store.
     open_store(url, patience_s=OPENING_S).close()
-    with open_store(url, keep_s=settings.store.keep_s, patience_s=PATIENCE_S) as store:
-        Worker(store=store, settings=settings, name=name, followers=followers).run(stopping, news)
+    with (
+        open_store(url, keep_s=settings.store.keep_s, patience_s=PATIENCE_S) as store,
+        closing(Traces(settings.otlp_endpoint, service="tilepipe-hub-worker")) as traces,
+    ):
+        Worker(store=store, settings=settings, name=name, followers=followers, traces=traces).run(stopping, news)
 
 
 def _nobody(_progress: Progress) -> None:
