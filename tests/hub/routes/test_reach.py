@@ -150,3 +150,30 @@ def test_a_file_that_describes_a_service_is_no_raster(hub, data, text):
 
     assert found["status"] == "failed"
     assert "not recognized as being in a supported file format" in found["message"]
+
+
+@confined
+def test_the_overviews_of_an_image_are_no_other_file(hub, data, foreign):
+    path = data / "overviews.tif"
+    placed = {"crs": "EPSG:3857", "transform": Affine(50, 0, 0, 0, -50, SIDE * 100)}
+    with rasterio.open(
+        path, "w", driver="GTiff", dtype="uint8", count=1, width=SIDE * 2, height=SIDE * 2, **placed
+    ) as to:
+        to.write(np.full((1, SIDE * 2, SIDE * 2), 5, "uint8"))
+        to.update_tags(ns="OVERVIEWS", OVERVIEW_FILE=str(foreign))
+    with rasterio.open(path) as source:
+        assert source.read(1, out_shape=(SIDE, SIDE)).max() == 77
+    inputs = {
+        "raster": {"href": str(path)},
+        "pyramid": {"value": {"grid": {"crs": "EPSG:3857", "bounds": [0, 0, 6400, 6400], "resolution": 100}}},
+        "output": {"value": {"dtype": "uint8", "nodata": 0}},
+    }
+
+    job = hub.submit(inputs, "convert")
+
+    assert hub.ended(job)["status"] == "successful"
+    tiles = list((hub.folder / "outputs" / job.rpartition("/")[2]).rglob("*.tif"))
+    assert tiles
+    for tile in tiles:
+        with rasterio.open(tile) as source:
+            assert 77 not in source.read()
