@@ -84,13 +84,13 @@ class Chaos:
             self.dice.choice(living).terminate()
             self.place.hire(worker=WORKER)
             self.deeds["drain"] += 1
-        elif chance < 0.65:
+        elif chance < 0.6:
             victim = self.dice.choice(living)
             victim.kill()
             victim.wait()
             self.place.hire(worker=WORKER)
             self.deeds["kill"] += 1
-        elif chance < 0.78:
+        elif chance < 0.72:
             victim = self.dice.choice(living)
             victim.send_signal(signal.SIGSTOP)
             self.paused.append((now + self.dice.uniform(1, 6), victim))
