@@ -49,7 +49,7 @@ FLOORS = [
     ["records", "identity"],
     ["known"],
     ["part"],
-    ["task", "area", "result"],
+    ["task", "area", "result", "tally"],
     ["inputs", "index", "outputs"],
     ["outcome", "plan", "formats", "algorithms", "recipe"],
     ["arguments", "process", "outputs.protocol"],

@@ -6,8 +6,8 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from tilepipe.cli.progress import Tally
 from tilepipe.outcome import Outcome
+from tilepipe.tally import Tally
 
 __all__ = ["Bar"]
 

@@ -19,7 +19,7 @@ from tilepipe.cli.options import (
     recipe_arguments,
     selection_options,
 )
-from tilepipe.cli.progress import Tally, watch
+from tilepipe.cli.progress import watch
 from tilepipe.errors import ClusterError, RunFailed, StorageError
 from tilepipe.gdal import session
 from tilepipe.index.files import ITEM
@@ -29,6 +29,7 @@ from tilepipe.plan import Share
 from tilepipe.recipe import load_recipe
 from tilepipe.run import run
 from tilepipe.selection import select
+from tilepipe.tally import Tally
 
 __all__ = ["execute", "finish"]
 

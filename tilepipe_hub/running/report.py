@@ -1,12 +1,12 @@
 """What a job has made so far, and the report of it at its end."""
 
-import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from tilepipe.outcome import Failure, Outcome
+from tilepipe.tally import Tally
 
 __all__ = ["Count"]
 
@@ -20,32 +20,19 @@ class Count:
 
     total: int
     """Planned."""
-    written: int = 0
-    empty: int = 0
-    kept: int = 0
-    failed: int = 0
-    blocked: int = 0
-    bytes: int = 0
-    peak_bytes: int = 0
+    tally: Tally = field(default_factory=Tally)
     failures: deque[Failure] = field(default_factory=deque)
     """The first of them."""
-    begun: float = field(default_factory=time.monotonic)
 
     def add(self, outcome: Outcome) -> None:
         """Count an outcome."""
-        self.written += outcome.written.bit_count()
-        self.empty += outcome.empty.bit_count()
-        self.kept += outcome.kept.bit_count()
-        self.failed += len(outcome.failures)
-        self.blocked += outcome.blocked.bit_count()
-        self.bytes += outcome.bytes
-        self.peak_bytes = max(self.peak_bytes, outcome.peak_bytes)
+        self.tally.add(outcome)
         self.failures.extend(outcome.failures[: FAILURES - len(self.failures)])
 
     @property
     def made(self) -> int:
         """Tiles that are settled for good."""
-        return self.written + self.empty + self.kept
+        return self.tally.written + self.tally.empty + self.tally.kept
 
     @property
     def is_complete(self) -> bool:
@@ -56,24 +43,16 @@ class Count:
         """How far it is, for whoever watches."""
         return {
             "done": self.made,
-            "new": self.written + self.empty,
-            "failed": self.failed,
-            "blocked": self.blocked,
+            "new": self.tally.written + self.tally.empty,
+            "failed": self.tally.failed,
+            "blocked": self.tally.blocked,
             "total": self.total,
-            "bytes": self.bytes,
+            "bytes": self.tally.bytes,
         }
 
     def words(self) -> str:
         """One line of it all; what did not occur is left out."""
-        counts = [
-            ("written", self.written),
-            ("empty", self.empty),
-            ("kept", self.kept),
-            ("blocked", self.blocked),
-            ("failed", self.failed),
-        ]
-        shown = [f"{count:,} {name}" for name, count in counts if count or name == "written"]
-        return f"tiles: {', '.join(shown)}"
+        return f"tiles: {self.tally.words().removesuffix(', 0 failed')}"
 
     def report(self, process: str, version: str, *, told: Callable[[str], str]) -> dict[str, Any]:
         """The report as `processes.outputs` describes it.
@@ -88,14 +67,14 @@ class Count:
             "version": version,
             "complete": self.is_complete,
             "tiles": {
-                "written": self.written,
-                "empty": self.empty,
-                "kept": self.kept,
-                "failed": self.failed,
-                "blocked": self.blocked,
+                "written": self.tally.written,
+                "empty": self.tally.empty,
+                "kept": self.tally.kept,
+                "failed": self.tally.failed,
+                "blocked": self.tally.blocked,
             },
-            "bytes": self.bytes,
-            "seconds": round(time.monotonic() - self.begun, 3),
-            "peak_bytes": self.peak_bytes,
+            "bytes": self.tally.bytes,
+            "seconds": round(self.tally.seconds, 3),
+            "peak_bytes": self.tally.peak_bytes,
             "failures": [{"tile": list(failure.tile), "reason": told(failure.reason)} for failure in self.failures],
         }
