@@ -199,6 +199,8 @@ def test_a_scheduler_that_comes_back_is_used_again(scheduler, opened):
     assert cluster.client.submit(pid_of, 2).result(timeout=30)
 
 
+# A client that is closed while it looks for its scheduler forgets a socket now and then.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.slow
 def test_a_scheduler_that_stays_away_is_told_in_time(scheduler, opened, monkeypatch):
     monkeypatch.setattr(module, "RENEW_S", 2.0)

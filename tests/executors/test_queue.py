@@ -2,13 +2,14 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 
 import pytest
 
-from executors.projects import TILES, Project
+from executors.projects import TILES, Project, ended
 from executors.servers import HERE, until
 from slurm import PARTITION
 from tilepipe.executors.cluster import cluster_spec, open_cluster
@@ -140,3 +141,15 @@ def test_a_job_that_is_cancelled_costs_what_it_ran(spec, tmp_path):
 
     assert project.tiles() == reference
     assert project.calls() <= TILES + 2 * 16
+
+
+def test_an_interrupt_ends_the_run_and_its_jobs(spec, tmp_path):
+    project = Project(tmp_path, seconds=1.0)
+    project.document["cluster"] = spec
+    process = project.command()
+    project.await_calls(2)
+
+    process.send_signal(signal.SIGINT)
+
+    ended(process, code=130)
+    assert until(lambda: jobs() == [], timeout_s=60)

@@ -5,7 +5,6 @@
 """
 
 import gc
-import importlib
 import os
 import sys
 import warnings
@@ -16,6 +15,7 @@ from typing import TextIO
 import click
 
 from tilepipe.errors import ClusterError, RunFailed, StorageError, TilepipeError, nearest
+from tilepipe.executors.forkserver import DASK, bring, start
 
 __all__ = ["main"]
 
@@ -43,21 +43,25 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             raise click.UsageError(f"there is no command {cmd_name!r}; {nearest(cmd_name, COMMANDS)}", ctx)
         module, _ = COMMANDS[cmd_name]
-        # What is imported now lives as long as the command: looking through it for garbage takes a tenth of the time.
-        gc.disable()
         try:
-            command = getattr(importlib.import_module(module), cmd_name)
+            command = getattr(bring(module), cmd_name)
         except ModuleNotFoundError as error:
-            gc.enable()
             if module.startswith("tilepipe."):
                 raise
             raise click.ClickException(
                 f"{cmd_name} is an extra: {error}; pip install 'tilepipe[{cmd_name}]'"
             ) from error
-        gc.freeze()
-        gc.enable()
         assert isinstance(command, click.Command)  # noqa: S101 - the table above says so
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command, and its arguments; a look at these tells what may start before the command is imported."""
+        if args[0] in {"execute", "finish"} and "dask" in args and not {"--scheduler", "--cluster"} & set(args):
+            start(DASK)
+            bring("tilepipe.executors.dask")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """A line for each command, without importing any."""

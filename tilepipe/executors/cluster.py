@@ -10,7 +10,14 @@ import distributed
 from distributed import Client
 
 from tilepipe.errors import ClusterError
-from tilepipe.executors.cluster_kinds import Deployed, has_dashboard, launch, local_memory, local_workers
+from tilepipe.executors.cluster_kinds import (
+    Deployed,
+    forked_workers,
+    has_dashboard,
+    launch,
+    local_memory,
+    local_workers,
+)
 from tilepipe.executors.cluster_spec import QUEUES, ClusterSpec, cluster_spec
 from tilepipe.executors.quiet import Quiet
 
@@ -38,6 +45,8 @@ class Cluster:
     _spec: ClusterSpec
     _deployed: Deployed | None
     _quiet: Quiet
+    _undo: ExitStack
+    """What it has set for the whole process."""
     _calls: int | None = None
     _adapting: bool = False
 
@@ -120,7 +129,7 @@ class Cluster:
         """Leave the scheduler; end it and its workers where they are ours. May be called again."""
         deployed, self._deployed = self._deployed, None
         with ExitStack() as last:
-            last.callback(self._quiet.end)
+            last.push(self._undo)
             if deployed is not None:
                 last.callback(_end, deployed)
             _leave(self.client)
@@ -152,13 +161,16 @@ def open_cluster(spec: ClusterSpec) -> Cluster:
     with ExitStack() as undo:
         quiet = Quiet()
         undo.callback(quiet.end)
-        deployed = None
-        if spec.kind != "scheduler":
-            deployed = launch(spec)
-            undo.callback(_end, deployed)
-        client = connected(deployed or spec.scheduler or "", timeout_s=OPEN_S)
-        undo.pop_all()
-    return Cluster(client=client, _spec=spec, _deployed=deployed, _quiet=quiet)
+        if spec.kind == "local":
+            undo.enter_context(forked_workers())
+        with ExitStack() as end:
+            deployed = None
+            if spec.kind != "scheduler":
+                deployed = launch(spec)
+                end.callback(_end, deployed)
+            client = connected(deployed or spec.scheduler or "", timeout_s=OPEN_S)
+            end.pop_all()
+        return Cluster(client=client, _spec=spec, _deployed=deployed, _quiet=quiet, _undo=undo.pop_all())
 
 
 def connected(place: Deployed | str, *, timeout_s: float) -> Client:

@@ -5,7 +5,9 @@ import inspect
 import os
 import shlex
 import shutil
-from collections.abc import Mapping
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, Protocol
 
@@ -15,8 +17,9 @@ from distributed.system import MEMORY_LIMIT
 
 from tilepipe.errors import ClusterError, RecipeError, nearest
 from tilepipe.executors.cluster_spec import QUEUES, TAKEN, ClusterSpec
+from tilepipe.executors.forkserver import DASK, FORKS, start
 
-__all__ = ["Deployed", "launch", "local_memory", "local_workers"]
+__all__ = ["Deployed", "forked_workers", "has_dashboard", "launch", "local_memory", "local_workers"]
 
 IDLE_S = 600
 """After this time without work a cluster ends by itself, where its class can: its client may have been killed."""
@@ -69,6 +72,19 @@ def launch(spec: ClusterSpec) -> Deployed:
     return _start(_named(spec.kind), spec, {})
 
 
+@contextmanager
+def forked_workers() -> Iterator[None]:
+    """Have Dask fork the workers of this machine, those too that replace one that ended; else each imports all anew."""
+    start(DASK)
+    if not FORKS:
+        yield
+        return
+    # Or it imports into this process whatever the server might have use for.
+    distributed.utils._forkserver_preload_set = True  # noqa: SLF001 - there is no other way to tell
+    with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
+        yield
+
+
 def local_workers(spec: ClusterSpec) -> tuple[int, int]:
     """The least and the most workers of a cluster of this machine."""
     cores = len(os.sched_getaffinity(0))
@@ -90,6 +106,9 @@ def _local(spec: ClusterSpec) -> Deployed:
         "silence_logs": "CRITICAL",
         "host": "127.0.0.1",
     }
+    if not has_dashboard():
+        # Nothing shows the profile then, and taking it costs a twentieth of the time.
+        keywords["config"] = {"distributed.worker.profile.enabled": False}
     taken = _parameters(distributed.LocalCluster) | _parameters(distributed.Nanny) | _parameters(distributed.Worker)
     # No worker yet: they come while this process goes on to open inputs and to plan.
     cluster = _start(distributed.LocalCluster, spec, keywords | {"n_workers": 0}, taken=taken)
@@ -124,11 +143,23 @@ def _module(name: str, *, kind: str) -> Any:
         RecipeError: it, or what it needs, is not installed.
     """
     try:
-        return importlib.import_module(name)
+        with _as_interrupted():
+            return importlib.import_module(name)
     except ImportError as error:
         extra = "jobqueue" if kind in QUEUES else kind
         remedy = "install it here" if "." in kind else f"pip install 'tilepipe[{extra}]'"
         raise RecipeError(f"cluster.kind: {kind} needs what is not installed: {error}; {remedy}") from error
+
+
+@contextmanager
+def _as_interrupted() -> Iterator[None]:
+    """Keep what an interrupt does: dask-jobqueue makes it end the process as if all were well."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGINT) is not handler:
+            signal.signal(signal.SIGINT, handler)
 
 
 def _parameters(made: type) -> set[str]:

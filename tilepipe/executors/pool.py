@@ -8,17 +8,14 @@ from collections.abc import Callable, Collection
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from multiprocessing import get_context, parent_process
-from multiprocessing.forkserver import ensure_running
+from multiprocessing import parent_process
 from typing import Any, Self, TypeVar
 
 from tilepipe.errors import WorkerLost
+from tilepipe.executors.forkserver import ENGINE, start
 from tilepipe.executors.stop import told_by
 
 __all__ = ["Processes", "Threads"]
-
-PRELOADED = ["tilepipe.worker", "tilepipe.formats.gtiff", "tilepipe.inputs.raster_file"]
-"""What the server imports once for all workers; nothing breaks if a run needs other plug-ins."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -66,11 +63,7 @@ class Worker:
 
 
 class Processes:
-    """Processes of this machine.
-
-    They are forked from a server that has imported the engine and runs nothing else, so starting one is cheap and
-    inherits no threads. One that ends is replaced at the next call.
-    """
+    """Processes of this machine. One that ends is replaced at the next call."""
 
     worker_limit = None
 
@@ -78,11 +71,7 @@ class Processes:
         self.workers = self.slots = workers
         self._payload = b""
         self._workers: list[Worker] = []
-        self._context = get_context("forkserver" if os.name == "posix" else "spawn")
-        if self._context.get_start_method() == "forkserver":
-            self._context.set_forkserver_preload(PRELOADED)
-            # It imports while this process goes on to open inputs and to plan.
-            ensure_running()
+        self._context = start(ENGINE)
 
     def __enter__(self) -> Self:
         return self

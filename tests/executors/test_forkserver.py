@@ -1,0 +1,62 @@
+"""Worker processes come from a server that has imported what they need."""
+
+import os
+import subprocess
+import sys
+
+import dask
+import psutil
+import pytest
+
+from tilepipe.executors.dask import Dask
+
+pytestmark = pytest.mark.slow
+
+THREADS = """
+import os
+
+from tilepipe.executors.pool import Processes
+
+
+def threads(shared, name):
+    return os.environ.get(name)
+
+
+if __name__ == "__main__":
+    with Processes(1) as executor:
+        executor.share(None, calls=1)
+        future = executor.submit(threads, "OMP_NUM_THREADS")
+        executor.wait([future])
+        print(future.result(), os.environ.get("OMP_NUM_THREADS"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "said"), [({}, "1 None"), ({"OMP_NUM_THREADS": "3"}, "3 3")], ids=["by itself", "as the user says"]
+)
+def test_linear_algebra_takes_one_thread_in_each_process(tmp_path, given, said):
+    script = tmp_path / "threads.py"
+    script.write_text(THREADS)
+    environment = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
+
+    ended = subprocess.run(
+        [sys.executable, script], env=environment | given, capture_output=True, text=True, check=False
+    )
+
+    assert (ended.stdout.strip(), ended.stderr) == (said, "")
+
+
+def parent(shared, item):
+    return psutil.Process().parent().cmdline()
+
+
+def test_workers_of_a_local_cluster_are_forked():
+    method = dask.config.get("distributed.worker.multiprocessing-method")
+    with Dask(1) as executor:
+        executor.share(None, calls=1)
+        future = executor.submit(parent, None)
+        executor.wait([future])
+
+        assert "multiprocessing.forkserver" in " ".join(future.result())
+
+    assert dask.config.get("distributed.worker.multiprocessing-method") == method
