@@ -12,9 +12,9 @@ from distributed import Client
 from tilepipe.errors import ClusterError
 from tilepipe.executors.cluster_kinds import (
     Deployed,
-    forked_workers,
     has_dashboard,
     launch,
+    light,
     local_memory,
     local_workers,
 )
@@ -162,7 +162,7 @@ def open_cluster(spec: ClusterSpec) -> Cluster:
         quiet = Quiet()
         undo.callback(quiet.end)
         if spec.kind == "local":
-            undo.enter_context(forked_workers())
+            undo.enter_context(light())
         with ExitStack() as end:
             deployed = None
             if spec.kind != "scheduler":

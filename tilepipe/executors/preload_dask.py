@@ -4,3 +4,6 @@ from tilepipe.executors.forkserver import ENGINE, bring
 
 for module in ("distributed.http.worker", "tilepipe.executors.remote", ENGINE):
     bring(module)
+
+# It looks up the version of each package only once, and each worker tells them.
+bring("distributed.versions").get_versions()
