@@ -40,7 +40,7 @@ def find(kind: Kind, name: str) -> Any:
     except (ImportError, AttributeError, OSError, SyntaxError) as error:
         raise RecipeError(
             f"the {_one(kind)} {name!r} ({entry.value} of {_owner(entry)}) cannot be imported: {error}; "
-            "install what it needs, or another version of it"
+            f"{_remedy(entry)}"
         ) from error
 
 
@@ -57,6 +57,13 @@ def _installed() -> Mapping[str, tuple[EntryPoint, ...]]:
 
 def _one(kind: Kind) -> str:
     return {"inputs": "input format", "formats": "output format", "executors": "executor", "processes": "process"}[kind]
+
+
+def _remedy(entry: EntryPoint) -> str:
+    """What to do about one that cannot be imported: where its package has an extra of that name, that is missing."""
+    if entry.dist and entry.name in (entry.dist.metadata.get_all("Provides-Extra") or ()):
+        return f"pip install '{entry.dist.name}[{entry.name}]'"
+    return "install what it needs, or another version of it"
 
 
 def _owner(entry: EntryPoint) -> str:

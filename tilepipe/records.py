@@ -40,6 +40,17 @@ __all__ = [
 FOLDER = ".tilepipe/journal"
 
 
+KINDS = {
+    "run": {"part", "plan", "over", "begun"},
+    "task": {"written", "empty", "blocked", "failed", "objects", "parts", "seconds", "peak_bytes", "at"},
+    "forget": set[str](),
+    "drop": set[str](),
+    "filler": set[str](),
+    "end": set[str](),
+}
+"""What a line of each kind has besides."""
+
+
 class Key(NamedTuple):
     """The place of an object in the story.
 
@@ -85,7 +96,7 @@ def read(
 
     Raises:
         FileNotFoundError: an object is gone: whoever writes it has put it together with others.
-        JournalError: an object is damaged.
+        JournalError: an object is damaged, or written by another version.
     """
     for key in objects:
         text = storage.get(str(key))
@@ -95,11 +106,18 @@ def read(
             if not line.startswith(only):
                 continue
             try:
-                yield json.loads(line)
+                record = json.loads(line)
             except ValueError as error:
                 raise JournalError(
                     f"{storage.root}/{key} is not a journal: {error}; start over with another output.path"
                 ) from error
+            kind = next(iter(record), "")
+            if not KINDS.get(kind, {""}) <= record.keys():
+                raise JournalError(
+                    f"{storage.root}/{key} has a line {kind!r} of another version of tilepipe; "
+                    "go on with that version, or start over with another output.path"
+                )
+            yield record
 
 
 def signature(plan: Plan) -> dict[str, Any]:

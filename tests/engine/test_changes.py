@@ -138,6 +138,20 @@ def test_another_dtype_cannot_be_accepted(project):
         project.changed(output__dtype="int16").run(accept=True)
 
 
+@pytest.mark.parametrize(
+    ("word", "other"), [('"part":', '"older":'), ('"written":', '"older":'), ('{"task":', '{"newer":')], ids=repr
+)
+def test_a_journal_of_another_version_is_refused_by_name(project, word, other):
+    project.run()
+    path = next(
+        path for path in sorted(project.folder.glob("out/.tilepipe/journal/*.jsonl")) if word in path.read_text()
+    )
+    path.write_text(path.read_text().replace(word, other))
+
+    with pytest.raises(JournalError, match=rf"{path.name} has a line .* of another version of tilepipe; go on with"):
+        project.run()
+
+
 def test_a_refused_run_leaves_the_journal_as_it_was(project):
     project.run(zooms=[4])
     other = project.changed(output__tags={"A": "B"})

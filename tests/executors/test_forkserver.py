@@ -60,3 +60,22 @@ def test_workers_of_a_local_cluster_are_forked():
         assert "multiprocessing.forkserver" in " ".join(future.result())
 
     assert dask.config.get("distributed.worker.multiprocessing-method") == method
+
+
+def test_dask_that_is_not_installed_is_told_of(tmp_path):
+    (tmp_path / "recipe.yaml").write_text(
+        "process: nothing.py\npyramid: {grid: WebMercatorQuad}\nzooms: 1\noutput: {path: out, dtype: uint8}\n"
+    )
+    program = "import sys; sys.modules['distributed'] = None; from tilepipe.cli.main import main; main(sys.argv[1:])"
+
+    ended = subprocess.run(
+        [sys.executable, "-c", program, "execute", str(tmp_path / "recipe.yaml"), "-e", "dask"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ended.returncode == 2
+    assert "executor 'dask' (tilepipe.executors.dask:Dask of tilepipe" in ended.stderr
+    assert "cannot be imported: import of distributed halted" in ended.stderr
+    assert "pip install 'tilepipe[dask]'" in ended.stderr

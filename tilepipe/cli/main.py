@@ -9,7 +9,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TextIO
 
 import click
@@ -60,7 +60,9 @@ class Commands(click.Group):
         """The command, and its arguments; a look at these tells what may start before the command is imported."""
         if args[0] in {"execute", "finish"} and "dask" in args and not {"--scheduler", "--cluster"} & set(args):
             start(DASK)
-            bring("tilepipe.executors.dask")
+            with suppress(ImportError):
+                # Whoever needs it will say what is missing.
+                bring("tilepipe.executors.dask")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
