@@ -189,7 +189,7 @@ class Theatre:
         self._start(self.now())
         return future
 
-    def wait(self, futures: Collection[Future[Result]], timeout_s: float | None = None) -> set[Future[Result]]:
+    def wait(self, futures: Collection[Future[Result]]) -> set[Future[Result]]:
         self._until(self.now())
         while not self.done:
             comes = self.events[0][0]

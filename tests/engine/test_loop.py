@@ -66,7 +66,7 @@ class Theatre:
         self.started.append(task)
         return future
 
-    def wait(self, futures, timeout_s=None):
+    def wait(self, futures):
         future, task = self.under_way.pop(self.random.randrange(len(self.under_way)))
         assert future in futures
         tiles = [tile_at(task.root, bit) for bit in bits(task.make)]

@@ -1,7 +1,5 @@
 """How calls travel through a Dask scheduler."""
 
-import time
-
 import pytest
 
 from contracts.calls import end_worker, multiply, nap, refuse
@@ -115,15 +113,6 @@ def test_the_most_urgent_calls_start_first(executor):
         ended += [futures[future] for future in done]
 
     assert sum(ended[:20]) >= 17
-
-
-def test_waiting_ends_when_the_time_is_over(executor):
-    executor.share(None, calls=1)
-    future = executor.submit(nap, 5)
-    begun = time.monotonic()
-
-    assert executor.wait({future}, timeout_s=0.3) == set()
-    assert 0.2 < time.monotonic() - begun < 3
 
 
 def test_what_a_worker_may_take_is_known(executor):

@@ -5,7 +5,6 @@ worker ends is told apart from those that only waited there, and calls that were
 """
 
 import pickle
-import time
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
@@ -130,21 +129,18 @@ class Dask:
         self._waiting.append(_Call(future, call, item, priority))
         return future
 
-    def wait(self, futures: Collection[Future[Result]], timeout_s: float | None = None) -> set[Future[Result]]:
-        limit = None if timeout_s is None else time.monotonic() + timeout_s
-        while True:
+    def wait(self, futures: Collection[Future[Result]]) -> set[Future[Result]]:
+        while not (done := self._resolved.intersection(futures)):
             try:
                 self._link.tend(busy=bool(self._tasks))
                 if not self._link.stands:
                     self._begin_anew()
                 self._flush()
-                self._collect(LOOK_S if limit is None else max(0.0, min(LOOK_S, limit - time.monotonic())))
+                self._collect()
             except (CancelledError, OSError):
                 self._link.lost = True
-            done = self._resolved.intersection(futures)
-            if done or (limit is not None and time.monotonic() >= limit):
-                self._resolved -= done
-                return done
+        self._resolved -= done
+        return done
 
     def _begin_anew(self) -> None:
         """Take up a lost connection; what was under way waits again."""
@@ -190,11 +186,11 @@ class Dask:
             self._tasks[number] = _Task(number, calls, future)
             future.add_done_callback(lambda _, number=number: self._link.news.put(number))
 
-    def _collect(self, timeout_s: float) -> None:
+    def _collect(self) -> None:
         """Take in what has happened, after waiting for something to."""
         ended: list[int] = []
         try:
-            news = self._link.news.get(timeout=timeout_s)
+            news = self._link.news.get(timeout=LOOK_S)
             while True:
                 if isinstance(news, Note):
                     self._witness.hear(news)

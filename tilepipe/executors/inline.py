@@ -35,5 +35,5 @@ class Inline:
         future.set_result(call(self._value, item))
         return future
 
-    def wait(self, futures: Collection[Future[Result]], timeout_s: float | None = None) -> set[Future[Result]]:
+    def wait(self, futures: Collection[Future[Result]]) -> set[Future[Result]]:
         return set(futures)

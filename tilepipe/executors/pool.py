@@ -45,8 +45,8 @@ class Threads:
     def submit(self, call: Callable[[Any, Item], Result], item: Item, *, priority: int = 0) -> Future[Result]:
         return self._pool.submit(self._call, call, item)
 
-    def wait(self, futures: Collection[Future[Result]], timeout_s: float | None = None) -> set[Future[Result]]:
-        return wait(futures, timeout=timeout_s, return_when=FIRST_COMPLETED).done
+    def wait(self, futures: Collection[Future[Result]]) -> set[Future[Result]]:
+        return wait(futures, return_when=FIRST_COMPLETED).done
 
     def _call(self, call: Callable[[Any, Item], Result], item: Item) -> Result:
         with told_by(self._leaving.is_set):
@@ -101,8 +101,8 @@ class Processes:
         inner.add_done_callback(lambda done: _hand_over(worker, done, outcome))
         return outcome
 
-    def wait(self, futures: Collection[Future[Result]], timeout_s: float | None = None) -> set[Future[Result]]:
-        return wait(futures, timeout=timeout_s, return_when=FIRST_COMPLETED).done
+    def wait(self, futures: Collection[Future[Result]]) -> set[Future[Result]]:
+        return wait(futures, return_when=FIRST_COMPLETED).done
 
     def _idlest(self) -> Worker:
         """The worker with the least to do; a new one rather than one that is busy."""

@@ -58,6 +58,6 @@ class Executor(Protocol):
         """
         ...
 
-    def wait(self, futures: "Collection[Future[Result]]", timeout_s: float | None = None) -> "set[Future[Result]]":
-        """Those of *futures* that are done, after at least one is; none when the time is over first."""
+    def wait(self, futures: "Collection[Future[Result]]") -> "set[Future[Result]]":
+        """Those of *futures* that are done, after at least one is."""
         ...
