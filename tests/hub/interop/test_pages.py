@@ -105,6 +105,40 @@ def test_the_form_of_a_process_submits_a_job(hub, show, inputs):
     assert hub.client.get(page.current_url, params={"f": "json"}).json()["processID"] == "convert"
 
 
+def test_the_form_leaves_out_what_nobody_filled_in(hub, show):
+    page = show(f"{hub.url}/processes/echo?f=html")
+    given = {"text": "x", "number": None, "object": {"value": None}, "time": "", "image": {"href": ""}, "integer": 0}
+
+    body = page.find_element(By.ID, "body")
+    page.execute_script(
+        "arguments[0].value = arguments[1]", body, json.dumps({"inputs": given, "response": "document"})
+    )
+    page.find_element(By.TAG_NAME, "button").click()
+    look = "return document.querySelector('#status') && document.querySelector('#status').textContent"
+    seen_until(lambda now: now == "successful", lambda: page.execute_script(look))
+
+    job = page.current_url.partition("?")[0]
+    assert hub.client.get(f"{job}/results").json().keys() == {"text", "integer"}
+
+
+@pytest.fixture
+def phone(browser):
+    """The browser with the window of a phone."""
+    size = {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    yield browser
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@pytest.mark.parametrize("path", ["/", "/processes", "/processes/convert", "/processes/recipe", "/jobs", "/api"])
+def test_no_page_is_wider_than_a_phone(hub, phone, show, path):
+    page = show(f"{hub.url}{path}?f=html")
+
+    page.execute_script("for (const part of document.querySelectorAll('details')) part.open = true")
+
+    assert page.execute_script("return document.documentElement.scrollWidth") == 360
+
+
 def test_the_form_says_what_is_wrong(hub, browser):
     browser.get(f"{hub.url}/processes/convert?f=html")
     page = browser
