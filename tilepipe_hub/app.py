@@ -1,8 +1,11 @@
 """The application: settings, store and routes put together, and nothing else."""
 
 import logging
+import os
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -16,11 +19,13 @@ from tilepipe.errors import TilepipeError
 from tilepipe_hub.auth import Gate, KeySet, fetch_json
 from tilepipe_hub.errors import BadRequest, NotKnown, TooOften
 from tilepipe_hub.processes.catalog import Catalog
+from tilepipe_hub.processes.inspection import inspect
 from tilepipe_hub.routes import deploy, execution, jobs, landing, operation, outputs, processes
 from tilepipe_hub.routes.answering import problem_response
 from tilepipe_hub.routes.asking import Hub
 from tilepipe_hub.routes.outer import Outer, names_of
 from tilepipe_hub.routes.problems import NoSuchBytes, NoSuchPath, WrongMethod, document_of
+from tilepipe_hub.running import calls, confine
 from tilepipe_hub.service import Service
 from tilepipe_hub.settings import Settings
 from tilepipe_hub.store import Store, open_store
@@ -52,8 +57,8 @@ def create_app(
 
     @asynccontextmanager
     async def life(_app: FastAPI) -> AsyncIterator[None]:
-        for broken in await run_in_threadpool(catalog.broken):
-            log.warning("process %s is left out: %s: %s", broken.id, broken.path, broken.error)
+        # A file that takes long to load does not hold up the start.
+        threading.Thread(target=_tell_broken, args=(catalog,), name="processes", daemon=True).start()
         yield
         await run_in_threadpool(traces.close)
         if store is None:
@@ -61,7 +66,10 @@ def create_app(
 
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=life)
     oidc = settings.auth.oidc
-    catalog = Catalog(folder=settings.folders.processes)
+    catalog = Catalog(
+        folder=settings.folders.processes,
+        ask=partial(inspect, readable=tuple(map(os.path.abspath, settings.worker.paths))),
+    )
     traces = Traces(settings.otlp_endpoint, service="tilepipe-hub")
     service = Service(settings=settings, store=kept, catalog=catalog, submitted=submitted, traces=traces)
     gate = Gate(settings.auth, keys=KeySet(oidc, fetch_json) if oidc else None)
@@ -85,6 +93,14 @@ def create_app(
         app.add_middleware(Traced, traces=traces)
     app.add_middleware(Outer, names=names_of(settings.server), figures=app.state.figures)
     return app
+
+
+def _tell_broken(catalog: Catalog) -> None:
+    """Say which processes there might be and are not, and whom to trust."""
+    if catalog.folder is not None and not (confine.is_possible() and calls.is_possible()):
+        log.warning("the code of processes is read in a process that this kernel does not keep from other files")
+    for broken in catalog.broken():
+        log.warning("process %s is left out: %s: %s", broken.id, broken.path, broken.error)
 
 
 def _tell_problems(app: FastAPI) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 from tilepipe_hub.errors import BadRequest, NoSuchProcess, ProcessFixed, ProcessTaken
-from tilepipe_hub.processes.catalog import PROCESS_ID, Catalog, Entry
+from tilepipe_hub.processes.catalog import PROCESS_ID, Broken, Catalog, Entry
 
 __all__ = ["deploy", "package_of", "replace", "undeploy"]
 
@@ -20,6 +20,7 @@ def deploy(catalog: Catalog, package: Any) -> Entry:
         BadRequest: the package is none, or its code is no process.
         ProcessTaken: there is one of this id.
         ProcessFixed: the id is that of a process of the service.
+        TooOften: others are examined now.
     """
     process_id, code = _read(package)
     found = catalog.find(process_id)
@@ -38,6 +39,7 @@ def replace(catalog: Catalog, process_id: str, package: Any) -> Entry:
         BadRequest: the package is none, names another id, or its code is no process.
         NoSuchProcess: there is none to be replaced.
         ProcessFixed: it is a process of the service.
+        TooOften: others are examined now.
     """
     _check_mutable(catalog, process_id)
     own, code = _read(package, process_id)
@@ -92,22 +94,18 @@ def _read(package: Any, process_id: str | None = None) -> tuple[str, str]:
         raise BadRequest([("/executionUnit", "takes {type: python, value: ...} with the text of a Python module")])
     if unit.get("type", "python") != "python":
         raise BadRequest([("/executionUnit/type", "is not run here; python is")])
-    return own, unit["value"]
+    # As it will be read from its file.
+    code = unit["value"].encode(errors="replace").decode()
+    return own, code.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _put(catalog: Catalog, process_id: str, code: str, package: Mapping[str, Any]) -> Entry:
-    """Write the file whole, and take it back where it is no process."""
+    """Write the file, once it is known to be a process."""
     path = _path(catalog, process_id)
-    before = _text(path)
+    found = catalog.examine(process_id, code)
+    if isinstance(found, Broken):
+        raise BadRequest([("/executionUnit/value", f"is no process: {found.error.replace(path, process_id)}")])
     _write(path, code)
-    found = catalog.find(process_id)
-    if found is None:
-        reasons = [broken.error for broken in catalog.broken() if broken.id == process_id]
-        if before is None:
-            os.unlink(path)
-        else:
-            _write(path, before)
-        raise BadRequest([("/executionUnit/value", f"is no process: {'; '.join(reasons).replace(path, process_id)}")])
     _write(_beside(path), json.dumps(package))
     return found
 
@@ -123,23 +121,15 @@ def _check_mutable(catalog: Catalog, process_id: str) -> None:
 def _path(catalog: Catalog, process_id: str) -> str:
     if catalog.folder is None:
         raise ProcessFixed("the service has no folder of processes; the operator can name one")
-    return os.path.join(os.path.abspath(catalog.folder), f"{process_id}.py")
+    return catalog.path(process_id)
 
 
 def _beside(path: str) -> str:
     return os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.json")
 
 
-def _text(path: str) -> str | None:
-    try:
-        with open(path, encoding="utf-8") as file:
-            return file.read()
-    except FileNotFoundError:
-        return None
-
-
 def _write(path: str, text: str) -> None:
     part = f"{path}.{uuid4().hex}"
-    with open(part, "w", encoding="utf-8", errors="replace") as file:
+    with open(part, "w", encoding="utf-8") as file:
         file.write(text)
     os.replace(part, path)

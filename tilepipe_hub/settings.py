@@ -281,7 +281,7 @@ class Settings(Section):
     worker: Worker = Worker()
     callbacks: Callbacks = Callbacks()
     deploy: bool = False
-    """Whether processes may be deployed by those of role `deploy`, who thereby run code on workers and server."""
+    """Whether processes may be deployed by those of role `deploy`, who thereby run code on workers."""
     log: Log = Log()
     otlp_endpoint: str | None = None
     """Where OpenTelemetry's spans go, such as `http://collector:4318`; null: nowhere. Needs the extra

@@ -21,7 +21,7 @@ from tilepipe_hub.processes.engine import engine_schemas
 from tilepipe_hub.processes.schema import Schema, is_json, narrowed
 from tilepipe_hub.processes.values import mistakes
 
-__all__ = ["Argument", "Signature", "read_signature"]
+__all__ = ["Argument", "Signature", "read_signature", "recipe_sections"]
 
 HEADING = re.compile(r"(Args|Arguments|Returns|Yields|Raises|Example|Examples|Note|Notes):\s*$")
 ENTRY = re.compile(r"(\w+)(?:\s*\([^)]*\))?:\s*(.*)")
@@ -41,10 +41,10 @@ class Argument:
     """Of a parameter; nothing where any value is taken."""
     text: str = ""
     adapter: TypeAdapter[Any] | None = field(default=None, compare=False, repr=False)
-    """Judges a parameter as the engine will."""
+    """Judges a parameter as the engine will; only of a process that was loaded here."""
 
     def misfit(self, value: object) -> str | None:
-        """Why the engine would not take *value* for a parameter; None where it does."""
+        """Why the engine would not take *value* for a parameter, where that is known; else the job will say it."""
         if self.adapter is None:
             return None
         try:
@@ -99,8 +99,30 @@ def read_signature(process: Process, *, version: str | None = None) -> Signature
         keywords=tuple(str(word) for word in said.get("__keywords__", ())),
         arguments=arguments,
         is_open=any(item.kind is item.VAR_KEYWORD for item in inspect.signature(function).parameters.values()),
-        recipe=_sections(process, said.get("RECIPE", {})),
+        recipe=recipe_sections(process.name, said.get("RECIPE", {})),
     )
+
+
+def recipe_sections(name: str, said: Any) -> dict[str, dict[str, Any]]:
+    """What a process says of the recipes it is made for, once it is sure that it can be meant so.
+
+    Args:
+        name: of the process, for the messages.
+        said: its `RECIPE`.
+
+    Raises:
+        ProcessError: it is none.
+    """
+    if not isinstance(said, dict) or not is_json(said) or not all(isinstance(part, dict) for part in said.values()):
+        raise ProcessError(f"process {name}: RECIPE is no mapping of sections to mappings; make it one")
+    unknown = sorted(set(map(str, said)) - set(SECTIONS))
+    if unknown:
+        raise ProcessError(f"process {name}: RECIPE has {', '.join(unknown)}; it takes {', '.join(SECTIONS)} only")
+    for section, values in said.items():
+        schema = {key: part for key, part in engine_schemas()[section].items() if key != "required"}
+        for problem in mistakes(values, schema, f"/{section}"):
+            raise ProcessError(f"process {name}: RECIPE: {problem.pointer} {problem.message}")
+    return dict(said)
 
 
 def _literals(tree: ast.Module) -> dict[str, Any]:
@@ -117,21 +139,6 @@ def _literals(tree: ast.Module) -> dict[str, Any]:
                 except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
                     continue
     return found
-
-
-def _sections(process: Process, said: Any) -> dict[str, dict[str, Any]]:
-    if not isinstance(said, dict) or not is_json(said) or not all(isinstance(part, dict) for part in said.values()):
-        raise ProcessError(f"process {process.name}: RECIPE is no mapping of sections to mappings; make it one")
-    unknown = sorted(set(map(str, said)) - set(SECTIONS))
-    if unknown:
-        raise ProcessError(
-            f"process {process.name}: RECIPE has {', '.join(unknown)}; it takes {', '.join(SECTIONS)} only"
-        )
-    for name, values in said.items():
-        schema = {key: part for key, part in engine_schemas()[name].items() if key != "required"}
-        for problem in mistakes(values, schema, f"/{name}"):
-            raise ProcessError(f"process {process.name}: RECIPE: {problem.pointer} {problem.message}")
-    return dict(said)
 
 
 def _arguments(process: Process, texts: Mapping[str, str]) -> typing.Iterator[Argument]:

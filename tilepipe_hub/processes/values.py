@@ -1,8 +1,11 @@
 """Whether a value is as a schema of a process description wants it, and if not, what is wrong in plain words."""
 
-import re
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic_core import SchemaError
 
 from tilepipe.errors import nearest
 from tilepipe.recipe.values import shown
@@ -27,6 +30,8 @@ TYPES: dict[str, tuple[type, ...]] = {
 }
 SHOWN = 20
 """How many mistakes in the items of one list are told."""
+MOST_LIKE = 1000
+"""Letters of a text that is compared with a pattern here; of a longer one the engine says it."""
 
 
 class Problem(NamedTuple):
@@ -107,8 +112,29 @@ def _text_mistakes(value: str, schema: Mapping[str, Any], pointer: str) -> Itera
     if most is not None and len(value) > most:
         yield Problem(pointer, f"has {len(value)} letters; it takes at most {most}")
     pattern = schema.get("pattern")
-    if pattern is not None and not re.search(pattern, value):
+    if pattern is not None and not _is_like(value, pattern):
         yield Problem(pointer, f"is {shown(value)}; it takes text like {pattern}")
+
+
+def _is_like(value: str, pattern: str) -> bool:
+    """Whether the engine, by the same rules, would find the pattern in a text; yes, where it is left to judge that."""
+    judge = _judge(pattern)
+    if judge is None or len(value) > MOST_LIKE:
+        return True
+    try:
+        judge.validate_python(value)
+    except ValidationError:
+        return False
+    return True
+
+
+@lru_cache(maxsize=256)
+def _judge(pattern: str) -> TypeAdapter[str] | None:
+    # Not `re`: its time has no bound, and a pattern may come from who deploys processes.
+    try:
+        return TypeAdapter(Annotated[str, Field(pattern=pattern)])
+    except SchemaError:
+        return None
 
 
 def _list_mistakes(value: list[Any], schema: Mapping[str, Any], pointer: str) -> Iterator[Problem]:

@@ -142,6 +142,28 @@ def test_what_is_no_process_is_not_deployed(town, people, body):
     assert sorted(path.name for path in (town.folder / "processes").iterdir() if path.name != "__pycache__") == before
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "open({marker!r}, 'w')",
+        "import os; os.kill(os.getppid(), 9)",
+        "import os; raise ValueError(os.environ['A_SECRET'])",
+        "import os; raise ValueError(open(f'/proc/{{os.getppid()}}/environ').read())",
+    ],
+)
+def test_the_server_runs_no_code_that_is_deployed(town, people, monkeypatch, code):
+    monkeypatch.setenv("A_SECRET", "do-not-tell")
+    marker = town.folder / "marker"
+
+    answer = people["dora"].post("/processes", json=package("evil", f"{code.format(marker=str(marker))}\n{CODE}"))
+
+    check_exception(answer, 400)
+    assert "is no process: process evil cannot be loaded: line 1: " in answer.json()["detail"]
+    assert "do-not-tell" not in answer.text
+    assert not marker.exists()
+    assert people["dora"].get("/processes").status_code == 200
+
+
 def test_a_package_has_its_media_type(people):
     answer = people["dora"].post("/processes", content=b"x", headers={"Content-Type": "text/plain"})
 
