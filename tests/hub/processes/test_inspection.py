@@ -8,7 +8,7 @@ import time
 from functools import partial
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.processes.values_of import JSON
@@ -17,7 +17,9 @@ from tilepipe_hub import deploying
 from tilepipe_hub.errors import BadRequest, TooOften
 from tilepipe_hub.processes import catalog as catalog_module
 from tilepipe_hub.processes.catalog import Broken, Catalog, Entry
+from tilepipe_hub.processes.inputs import Checked
 from tilepipe_hub.processes.inspection import inspect
+from tilepipe_hub.processes.request import check_request
 from tilepipe_hub.processes.schema import WORDS
 from tilepipe_hub.processes.signature import Signature
 from tilepipe_hub.processes.told import LONGEST, Words, believed, written
@@ -424,6 +426,28 @@ def test_a_schema_that_is_believed_can_be_computed_with(schema, value):
 
     assert found == schema
     list(mistakes(value, found))
+
+
+MEDIA = st.fixed_dictionaries(
+    {},
+    optional={
+        "contentMediaType": st.sampled_from(["", ";", "image/tiff", "application/json"]),
+        "contentEncoding": st.sampled_from(["base64", "binary", "x"]),
+        "format": st.sampled_from(["ogc-bbox", "byte", "x"]),
+        "nullable": st.booleans(),
+        "default": JSON,
+    },
+)
+
+
+@settings(max_examples=50)
+@given(SCHEMAS, MEDIA, JSON)
+def test_no_description_takes_a_request_down(shipped, schema, media, value):
+    text = json.dumps({"signature": FORGED["signature"] | {"arguments": [ARGUMENT | {"schema": schema | media}]}})
+    entry = Entry(id="x", reference="/x.py", signature=believed("x", text), mutable=True)
+    inputs = {"a": value, "zooms": 1, "output": {"dtype": "uint8", "nodata": 0}}
+
+    assert isinstance(check_request(entry, {"inputs": inputs}, catalog=shipped), Checked | list)
 
 
 def test_no_pattern_takes_for_ever():
