@@ -54,7 +54,8 @@ FLOORS = [
     ["outcome", "plan", "formats", "algorithms", "recipe"],
     ["arguments", "process", "outputs.protocol"],
     ["geo", "per_zoom", "storage", "plugins", "lock"],
-    ["errors", "schedule", "gdal", "versions", "executors"],
+    ["schedule", "gdal", "versions", "executors"],
+    ["errors", "imports"],
 ]
 """Imports go down only; the modules of one floor may know each other."""
 

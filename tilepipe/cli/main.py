@@ -15,7 +15,7 @@ from typing import TextIO
 import click
 
 from tilepipe.errors import ClusterError, RunFailed, StorageError, TilepipeError, nearest
-from tilepipe.executors.forkserver import DASK, bring, start
+from tilepipe.imports import bring
 
 __all__ = ["main"]
 
@@ -59,7 +59,8 @@ class Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command, and its arguments; a look at these tells what may start before the command is imported."""
         if args[0] in {"execute", "finish"} and "dask" in args and not {"--scheduler", "--cluster"} & set(args):
-            start(DASK)
+            server = bring("tilepipe.executors.forkserver")
+            server.start(server.DASK)
             with suppress(ImportError):
                 # Whoever needs it will say what is missing.
                 bring("tilepipe.executors.dask")

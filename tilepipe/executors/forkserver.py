@@ -4,17 +4,14 @@ Starting a worker is cheap then, and it inherits no threads. There is one server
 one goes on, so the earlier it starts the better.
 """
 
-import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from multiprocessing import get_context
 from multiprocessing.context import BaseContext
 from multiprocessing.forkserver import ensure_running
-from types import ModuleType
 
-__all__ = ["DASK", "ENGINE", "FORKS", "bring", "start"]
+__all__ = ["DASK", "ENGINE", "FORKS", "start"]
 
 FORKS = os.name == "posix"
 """Whether this system can fork; elsewhere each worker imports for itself."""
@@ -38,16 +35,6 @@ def start(preloaded: str) -> BaseContext:
         with _environment():
             ensure_running()
     return context
-
-
-def bring(module: str) -> ModuleType:
-    """Import for good: looking for garbage takes a tenth of the time, and what it leaves alone all forks share."""
-    gc.disable()
-    try:
-        return import_module(module)
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 @contextmanager
