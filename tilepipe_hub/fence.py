@@ -16,7 +16,16 @@ from urllib.parse import urlsplit
 
 from tilepipe_hub.settings import Fence
 
-__all__ = ["Place", "address_refusal", "callback_refusal", "crs_refusal", "crs_texts", "data_refusal", "link_place"]
+__all__ = [
+    "Place",
+    "address_refusal",
+    "callback_refusal",
+    "crs_refusal",
+    "crs_texts",
+    "data_refusal",
+    "link_place",
+    "place_refusal",
+]
 
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9_+.-]*:")
 CONTROL = re.compile(r"[\x00-\x20\x7f-\xa0\u2000-\u200f\u2028-\u202f\ufeff]")
@@ -140,6 +149,19 @@ def _host_refusal(link: str, allowed: Collection[str], fence: Fence) -> str | No
         return place
     if "${" in urlsplit(link).netloc:
         return "has a secret in its host; a secret may stand only behind it"
+    return _listed_refusal(place, allowed, fence)
+
+
+def place_refusal(place: Place, fence: Fence) -> str | None:
+    """Why a job may not speak to *place*, wherever it got that from; None where it may, as far as the name says.
+
+    Beside the hosts that data may be read from it is those that a root spells, as in `/vsicurl/https://example.com/`.
+    """
+    spelled = (f"http{rest}" for root in fence.input_roots for _, scheme, rest in [root.partition("http")] if scheme)
+    return None if place in map(link_place, spelled) else _listed_refusal(place, fence.input_hosts, fence)
+
+
+def _listed_refusal(place: Place, allowed: Collection[str], fence: Fence) -> str | None:
     if not _is_listed(place, allowed):
         return f"leads to the host {place.host}, port {place.port}, which is not on this service's list"
     if place.scheme == "http" and not _is_listed(place, fence.http_hosts):

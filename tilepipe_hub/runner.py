@@ -24,7 +24,7 @@ from typing import Any
 
 from tilepipe.errors import RecipeError
 from tilepipe.plugins import Kind, find
-from tilepipe_hub.running.confine import enclose
+from tilepipe_hub.running.confine import enclose, passing_ports
 from tilepipe_hub.running.discreet import discreet
 from tilepipe_hub.running.execution import execution
 from tilepipe_hub.running.order import Order, order_of
@@ -50,7 +50,7 @@ def main() -> None:
     order = order_of(text)
     if order.confined:
         # Before there are threads, which would stay outside.
-        enclose(readable=order.readable, writable=order.writable)
+        enclose(readable=order.readable, writable=order.writable, ports=_ports(order))
     threading.Thread(target=_watch, args=(orders, rest), daemon=True).start()
     warnings.formatwarning = _plain
     if order.memory_bytes is not None and order.executor != "dask":
@@ -59,6 +59,11 @@ def main() -> None:
         limit = max(order.memory_bytes, LEAST_BYTES)
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     _carry_out(order, wire)
+
+
+def _ports(order: Order) -> tuple[int, ...] | None:
+    """The programs of a local cluster choose theirs."""
+    return order.ports if order.ports is None or order.executor != "dask" else (*order.ports, *passing_ports())
 
 
 def _warm() -> None:

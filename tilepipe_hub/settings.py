@@ -81,8 +81,9 @@ class Fence(Section):
     input_roots: tuple[str, ...] = ()
     """Folders, and names of GDAL such as `/vsis3/bucket/`, below which inputs may lie."""
     input_hosts: tuple[str, ...] = ()
-    """Hosts from which data may be read: `example.com`, `*.example.com` for those below it, `*` for all, each with its
-    port where that is not the usual one, `:*` for any."""
+    """Hosts from which data may be read, by the code of processes too, those of buckets among them: `example.com`,
+    `*.example.com` for those below it, `*` for all, each with its port where that is not the usual one, `:*` for
+    any."""
     callback_hosts: tuple[str, ...] = ()
     """Hosts that may be called when a job goes on or ends, in the same words."""
     http_hosts: tuple[str, ...] = ()
@@ -213,8 +214,8 @@ class Worker(Section):
     """For the executor dask, in the words of `tilepipe execute --cluster`: `local`, a scheduler's address, or a mapping
     with `kind`."""
     confine: bool = True
-    """Whether the process of a job reaches no files but inputs, its own and `paths`; on Linux from 5.19 on, with every
-    executor but dask on a cluster that is not local."""
+    """Whether the process of a job reaches no files but inputs, its own and `paths` (on Linux from 5.19 on), and no
+    hosts but `fence.input_hosts` (kept by the kernel from 6.7 on); not with dask on a cluster that is not local."""
     paths: tuple[str, ...] = ()
     """Files and folders that the code of processes itself reads and writes, such as models and caches."""
     max_attempts: Count = 3

@@ -21,12 +21,13 @@ from tilepipe_hub.errors import StoreError
 from tilepipe_hub.job import Job, Progress
 from tilepipe_hub.running.attend import Rules, attend, give_up
 from tilepipe_hub.running.child import Child, Undertaking, filled_here, secrets_here
-from tilepipe_hub.running.confine import is_possible, place_of
+from tilepipe_hub.running.confine import guards_ports, is_possible, lacking, place_of
 from tilepipe_hub.running.discreet import discreet
 from tilepipe_hub.running.folders import forget, take
 from tilepipe_hub.running.memory import bytes_of
 from tilepipe_hub.running.order import Order
 from tilepipe_hub.running.pausing import Pausing
+from tilepipe_hub.running.proxy import Proxy
 from tilepipe_hub.settings import Settings
 from tilepipe_hub.settings import Worker as WorkerSettings
 from tilepipe_hub.store import Store, open_store
@@ -43,6 +44,7 @@ OPENING_S = 60.0
 EXPIRE_S = 60.0
 CLUSTER_GRACE_S = 10.0
 """For a job that has a cluster to close."""
+BEYOND = "other files and hosts by nothing: their tiles are made by a cluster that is not of this machine"
 
 
 class Followers(Protocol):
@@ -69,6 +71,8 @@ class Worker:
     _jobs: dict[str, threading.Thread] = field(default_factory=dict)
     _spare: Child | None = None
     """A process that has imported the engine, for the next job."""
+    _proxy: Proxy | None = None
+    """The only way out of the jobs."""
     _draining: float | None = None
     _claim_from: float = 0.0
     """After the store was away, those who have jobs say so first."""
@@ -101,6 +105,8 @@ class Worker:
             thread.join()
         if self._spare is not None:
             self._spare.kill()
+        if self._proxy is not None:
+            self._proxy.close()
 
     def _take(self) -> bool:
         """Claim a job and start it; False where there is none, or the store is away."""
@@ -133,7 +139,9 @@ class Worker:
     def _warm(self) -> None:
         if self._spare is None or not self._spare.is_alive:
             try:
-                self._spare = Child(self.settings.secrets)
+                if self._proxy is None and _is_fenced(self.settings.worker):
+                    self._proxy = Proxy(self.settings.fence)
+                self._spare = Child(self.settings.secrets, self._proxy)
             except OSError as error:
                 log.warning("no process can be started now: %s", error)
 
@@ -175,7 +183,7 @@ class Worker:
         warm = [spare] if spare is not None and spare.is_alive else []
 
         def start(until: float) -> Undertaking:
-            child = warm.pop() if warm else Child(self.settings.secrets)
+            child = warm.pop() if warm else Child(self.settings.secrets, self._proxy)
             child.begin(order, until=until)
             return child
 
@@ -265,9 +273,14 @@ def _folders(settings: Settings) -> dict[str, str]:
     return {os.path.abspath(path): name for path, name in named.items() if path}
 
 
+def _is_fenced(worker: WorkerSettings) -> bool:
+    """Whether jobs are kept from what is not theirs; who starts clusters needs what their programs need."""
+    return worker.confine and (worker.executor != "dask" or worker.cluster == "local")
+
+
 def _is_confined(worker: WorkerSettings) -> bool:
-    """Whether jobs are kept from files that are not theirs; who starts clusters needs what their programs need."""
-    return worker.confine and (worker.executor != "dask" or worker.cluster == "local") and is_possible()
+    """Whether the kernel keeps them from it."""
+    return _is_fenced(worker) and is_possible()
 
 
 def _readable(settings: Settings, recipe: Mapping[str, Any], folder: str) -> tuple[str, ...]:
@@ -286,5 +299,6 @@ def _check(worker: WorkerSettings) -> None:
         bytes_of(worker.memory)
     if worker.executor == "dask":
         filled_here(worker.cluster)
-    if worker.confine and not _is_confined(worker):
-        log.warning("jobs are not kept from other files of this machine: by kernel or cluster that is not possible")
+    words = lacking(files=is_possible(), ports=guards_ports()) if _is_fenced(worker) else BEYOND
+    if worker.confine and words is not None:
+        log.warning("jobs are kept from %s", words)

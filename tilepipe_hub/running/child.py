@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from tilepipe.recipe import fill
 from tilepipe_hub.running.confine import gdal_options
 from tilepipe_hub.running.order import Order
+from tilepipe_hub.running.proxy import Proxy, blamed, variables
 
 __all__ = ["Child", "Message", "Undertaking", "filled_here", "secrets_here"]
 
@@ -27,13 +28,13 @@ Message = Mapping[str, Any]
 PASSED = (
     *("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LD_LIBRARY_PATH"),
     *("GDAL_DATA", "GDAL_DRIVER_PATH", "PROJ_DATA", "PROJ_LIB", "PROJ_NETWORK", "SSL_CERT_FILE", "SSL_CERT_DIR"),
-    *("CURL_CA_BUNDLE", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "COVERAGE_PROCESS_START"),
+    *("CURL_CA_BUNDLE", "GDAL_CURL_CA_BUNDLE", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "COVERAGE_PROCESS_START"),
 )
 """Variables of our environment that a job may know."""
 
 PATHS = (
     *("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "GDAL_DATA", "GDAL_DRIVER_PATH", "PROJ_DATA", "PROJ_LIB"),
-    *("SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE", "GDAL_CURL_CA_BUNDLE"),
 )
 """Those that name files it needs."""
 
@@ -77,11 +78,12 @@ class Undertaking(Protocol):
 class Child:
     """A process of `tilepipe_hub.runner`: satisfies `Undertaking`. Starts before there is an order, to be warm then."""
 
-    def __init__(self, secrets: Collection[str]) -> None:
+    def __init__(self, secrets: Collection[str], proxy: Proxy | None = None) -> None:
+        self._proxy, self._guest = proxy, proxy.admit() if proxy else None
         self._place = tempfile.mkdtemp(prefix="tilepipe-job-")
         passed = {name: os.environ[name] for name in (*PASSED, *secrets) if name in os.environ}
         self._needed = tuple(path for name in PATHS for path in passed.get(name, "").split(os.pathsep) if path)
-        environment = {**passed, **gdal_options()}
+        environment = {**passed, **gdal_options(), **(variables(self._guest) if self._guest else {})}
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "tilepipe_hub.runner"],
             stdin=subprocess.PIPE,
@@ -104,6 +106,9 @@ class Child:
         whole = replace(
             order, readable=(*order.readable, *self._needed), writable=(*order.writable, order.folder, self._place)
         )
+        if self._guest is not None:
+            self._guest.name = f"job {order.job}"
+            whole = replace(whole, ports=(self._guest.port,))
         self._say(whole.line() + json.dumps({"until": until}) + "\n")
 
     @property
@@ -134,7 +139,7 @@ class Child:
         elif not self._read:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(max(timeout_s, 0.01))
-        return found
+        return found if self._guest is None else blamed(self._guest, found)
 
     @property
     def has_ended(self) -> bool:
@@ -208,6 +213,8 @@ class Child:
     def _end(self) -> None:
         if not self._over:
             self._over = True
+            if self._proxy is not None and self._guest is not None:
+                self._proxy.dismiss(self._guest)
             # The group outlives its leader where something in it does.
             self._signal(signal.SIGKILL)
             for stream in (self._process.stdin, self._process.stdout, self._process.stderr):

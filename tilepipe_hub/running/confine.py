@@ -1,8 +1,8 @@
-"""What the process of a job can reach of this machine's files: GDAL's drivers are few, and the kernel guards the rest.
+"""What the process of a job can reach: GDAL's drivers are few, and the kernel guards this machine's files and ports.
 
 A name was judged before GDAL got it, but what lies under the name may lead on: a mosaic names files, a GeoTIFF its
 overviews. No option of GDAL follows them all, so the process gives up every file but those that it needs (Landlock,
-from Linux 5.19 on), for itself and all that it starts.
+from Linux 5.19 on), and every connection but to its proxy (from Linux 6.7 on), for itself and all that it starts.
 """
 
 import ctypes
@@ -18,7 +18,9 @@ from importlib import resources
 
 import rasterio
 
-__all__ = ["DRIVERS", "enclose", "gdal_options", "is_possible", "place_of"]
+from tilepipe_hub.running.sockets import can_be_few, only_tcp
+
+__all__ = ["DRIVERS", "enclose", "gdal_options", "guards_ports", "is_possible", "lacking", "passing_ports", "place_of"]
 
 DRIVERS = frozenset(
     {
@@ -41,8 +43,15 @@ READ = 1 << 0 | 1 << 2 | 1 << 3
 FILE = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 14
 """What may be done with a file, where a rule names one."""
 VSI = re.compile(r"^(/vsi(zip|tar|gzip|7z|rar)/)+")
+CONNECT = 1 << 1
+"""With TCP, to a port."""
+FILES, PORTS = 1, 2
+"""Kinds of rules."""
 LEAST = 2
 """The first version that lets files be renamed into another folder."""
+LEAST_PORTS = 4
+"""The first version that knows ports."""
+PASSING = "/proc/sys/net/ipv4/ip_local_port_range"
 
 SYSTEM = (
     *("/usr", "/bin", "/sbin", "/lib", "/lib64", "/nix", "/proc", "/sys"),
@@ -74,12 +83,38 @@ def is_possible() -> bool:
     return _version() >= LEAST
 
 
-def enclose(*, readable: Iterable[str], writable: Iterable[str]) -> None:
+def guards_ports() -> bool:
+    """Whether the kernel guards connections too."""
+    return _version() >= LEAST_PORTS and can_be_few()
+
+
+def lacking(*, files: bool, ports: bool) -> str | None:
+    """What the kernel does not keep jobs from, in words for the operator; None: nothing.
+
+    Args:
+        files: whether it guards files.
+        ports: whether it guards connections.
+    """
+    if files and ports:
+        return None
+    hosts = "other hosts only by settings of GDAL and Python, which code can change"
+    return f"{hosts}: it takes Linux 6.7" if files else f"other files of this machine by nothing, from {hosts}"
+
+
+def passing_ports() -> range:
+    """Those that a program is given that asks for any, as the schedulers and workers of a local Dask cluster do."""
+    with open(PASSING, encoding="ascii") as file:
+        least, most = map(int, file.read().split())
+    return range(least, most + 1)
+
+
+def enclose(*, readable: Iterable[str], writable: Iterable[str], ports: Iterable[int] | None = None) -> None:
     """Give up all files but these, and what Python and GDAL are made of; for this thread and all it starts.
 
     Args:
         readable: files and folders; what is not there is left out.
         writable: likewise.
+        ports: those that TCP may go to, at whatever address, where the kernel guards that; None: any.
 
     Raises:
         OSError: the kernel did not do it.
@@ -88,17 +123,24 @@ def enclose(*, readable: Iterable[str], writable: Iterable[str]) -> None:
     if version < LEAST:
         raise OSError("this kernel guards no files")
     rights = (1 << (15 if version >= 3 else 14)) - 1
+    guarded = struct.pack("Q", rights)
+    if ports is not None and version >= LEAST_PORTS:
+        guarded += struct.pack("Q", CONNECT)
     libc = ctypes.CDLL(None, use_errno=True)
-    rules = _checked(libc.syscall(CREATE, ctypes.c_char_p(struct.pack("Q", rights)), ctypes.c_size_t(8), 0))
+    rules = _checked(libc.syscall(CREATE, ctypes.c_char_p(guarded), ctypes.c_size_t(len(guarded)), 0))
     try:
         for path in {*SYSTEM, *_python(), *readable}:
             _allow(libc, rules, path, READ)
         for path in {"/dev", *writable}:
             _allow(libc, rules, path, rights)
+        for port in (ports or ()) if version >= LEAST_PORTS else ():
+            _add(libc, rules, PORTS, struct.pack("=QQ", CONNECT, port))
         _checked(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
         _checked(libc.syscall(RESTRICT, rules, 0))
     finally:
         os.close(rules)
+    if ports is not None and guards_ports():
+        only_tcp()
 
 
 def place_of(name: str) -> str | None:
@@ -117,10 +159,13 @@ def _allow(libc: ctypes.CDLL, rules: int, path: str, rights: int) -> None:
         place = os.open(path, os.O_PATH | os.O_CLOEXEC)
         try:
             allowed = rights if os.path.isdir(path) else rights & FILE
-            rule = struct.pack("=Qi", allowed, place)
-            _checked(libc.syscall(ADD_RULE, rules, 1, ctypes.c_char_p(rule), 0))
+            _add(libc, rules, FILES, struct.pack("=Qi", allowed, place))
         finally:
             os.close(place)
+
+
+def _add(libc: ctypes.CDLL, rules: int, kind: int, rule: bytes) -> None:
+    _checked(libc.syscall(ADD_RULE, rules, kind, ctypes.c_char_p(rule), 0))
 
 
 def _python() -> set[str]:

@@ -35,6 +35,8 @@ class Order:
     """Whether it may reach no other files than these two say, and its own."""
     readable: tuple[str, ...] = ()
     writable: tuple[str, ...] = ()
+    ports: tuple[int, ...] | None = None
+    """What it may speak TCP to; None: whatever it likes."""
 
     def line(self) -> str:
         """As it travels."""

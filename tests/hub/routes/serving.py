@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import http.server
 import json
+import re
 import ssl
 import threading
 import time
@@ -154,11 +155,20 @@ class _Heard(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.server.calls.append((self.path, dict(self.headers), b"{}"))
         status, headers, content = self.server.files.get(self.path, (404, {}, b""))
+        if status == 200 and (part := re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))):
+            first, last = int(part[1]), min(int(part[2]), len(content) - 1)
+            headers = {**headers, "Content-Range": f"bytes {first}-{last}/{len(content)}"}
+            status, content = 206, content[first : last + 1]
         self.send_response(status)
         for key, value in headers.items():
             self.send_header(key, value)
+        self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        self.wfile.write(content)
+        if self.command == "GET":
+            self.wfile.write(content)
+
+    def do_HEAD(self):
+        self.do_GET()
 
     def log_message(self, *args):
         pass

@@ -12,6 +12,7 @@ from tilepipe_hub.fence import (
     crs_texts,
     data_refusal,
     link_place,
+    place_refusal,
 )
 from tilepipe_hub.settings import Fence
 
@@ -293,3 +294,26 @@ def test_every_crs_of_a_recipe_is_found():
     recipe = {"inputs": {"dem": {"path": "x", "crs": "A"}}, "area": {"crs": "B"}, "pyramid": {"grid": [{"crs": "C"}]}}
 
     assert dict(crs_texts(recipe)) == {"/inputs/dem/crs": "A", "/area/crs": "B", "/pyramid/grid/0/crs": "C"}
+
+
+@pytest.mark.parametrize("link", ["https://data.example.com", "https://any.example:99", "https://rooted.example:8443"])
+def test_a_job_may_speak_to_hosts_on_the_list_and_those_that_roots_spell(link):
+    fence = FENCE.model_copy(update={"input_roots": ("/vsicurl/https://rooted.example:8443/a", "/data/http")})
+
+    assert place_refusal(link_place(link), fence) is None
+
+
+@pytest.mark.parametrize(
+    ("link", "reason"),
+    [
+        ("https://rooted.example", "which is not on this service's list"),
+        ("http://rooted.example:8443", "which is not on this service's list"),
+        ("https://hooks.example.com", "which is not on this service's list"),
+        ("https://bucket.s3.amazonaws.com", "which is not on this service's list"),
+        ("http://any.example:99", "without TLS"),
+    ],
+)
+def test_a_job_may_speak_to_no_other_host(link, reason):
+    fence = FENCE.model_copy(update={"input_roots": ("/vsicurl/https://rooted.example:8443/a", "/vsis3/bucket/")})
+
+    assert reason in place_refusal(link_place(link), fence)

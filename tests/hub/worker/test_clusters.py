@@ -33,6 +33,16 @@ def test_a_job_brings_its_own_cluster_and_takes_it_away(local):
     assert local.tiles(local.outputs / job.id) == local.expected(tiles=(4, 4))
 
 
+def test_the_cluster_of_a_confined_job_is_confined_too(local):
+    local.hire(worker={"executor": "dask", "cluster": "local", "workers": 2})
+
+    job = local.ended(local.submit(tiles=(4, 4)), within_s=40)
+
+    assert job.status == "successful", job.message
+    assert local.tiles(local.outputs / job.id) == local.expected(tiles=(4, 4))
+    assert "hosts" not in local.told()
+
+
 def test_a_dismissed_job_stops_on_a_shared_cluster(local, scheduler):
     local.hire(worker={"executor": "dask", "cluster": scheduler.address})
     job_id = local.submit(pause=0.5, tiles=(8, 8))
