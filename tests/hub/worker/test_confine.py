@@ -8,6 +8,8 @@ import pytest
 
 from tilepipe_hub.running.confine import enclose, guards_ports, lacking, passing_ports
 
+# Nothing but the calls under test is done between the fork and the end.
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 guarded = pytest.mark.skipif(not guards_ports(), reason="this kernel guards no connections")
 
 FASTOPEN, MPTCP = 0x20000000, 262
