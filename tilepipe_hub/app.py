@@ -8,16 +8,16 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
-from fastapi.concurrency import run_in_threadpool
-from fastapi.exceptions import RequestValidationError
-from fastapi.middleware.cors import CORSMiddleware
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.responses import MalformedRangeHeader, RangeNotSatisfiable
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import MalformedRangeHeader, RangeNotSatisfiable, Response
 
 from tilepipe.errors import TilepipeError
 from tilepipe_hub.auth import Gate, KeySet, fetch_json
-from tilepipe_hub.errors import BadRequest, NotKnown, TooOften
+from tilepipe_hub.errors import NotKnown, TooOften
 from tilepipe_hub.processes.catalog import Catalog
 from tilepipe_hub.processes.inspection import inspect
 from tilepipe_hub.routes import deploy, execution, jobs, landing, operation, outputs, processes
@@ -41,7 +41,7 @@ TAKEN = ("Accept", "Authorization", "Content-Type", "Prefer", "Idempotency-Key",
 
 def create_app(
     settings: Settings, store: Store | None = None, *, submitted: Callable[[], None] | None = None
-) -> FastAPI:
+) -> Starlette:
     """The hub as an ASGI application.
 
     Args:
@@ -56,7 +56,7 @@ def create_app(
     kept = store or open_store(url, keep_s=settings.store.keep_s, patience_s=settings.store.patience_s)
 
     @asynccontextmanager
-    async def life(_app: FastAPI) -> AsyncIterator[None]:
+    async def life(_app: Starlette) -> AsyncIterator[None]:
         # A file that takes long to load does not hold up the start.
         threading.Thread(target=_tell_broken, args=(catalog,), name="processes", daemon=True).start()
         yield
@@ -64,7 +64,9 @@ def create_app(
         if store is None:
             kept.close()
 
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=life)
+    parts = [landing, processes, execution, jobs, outputs, operation, *([deploy] if settings.deploy else [])]
+    app = Starlette(routes=[route for part in parts for route in part.router.routes], lifespan=life)
+    app.router.redirect_slashes = False
     oidc = settings.auth.oidc
     catalog = Catalog(
         folder=settings.folders.processes,
@@ -77,9 +79,6 @@ def create_app(
     app.state.figures = operation.Figures()
     for name, value in outputs.state().items():
         setattr(app.state, name, value)
-    parts = [landing, processes, execution, jobs, outputs, operation, *([deploy] if settings.deploy else [])]
-    for part in parts:
-        app.include_router(part.router)
     _tell_problems(app)
     if settings.server.cors_origins:
         app.add_middleware(
@@ -103,7 +102,7 @@ def _tell_broken(catalog: Catalog) -> None:
         log.warning("process %s is left out: %s: %s", broken.id, broken.path, broken.error)
 
 
-def _tell_problems(app: FastAPI) -> None:
+def _tell_problems(app: Starlette) -> None:
     """Let every error go out as an exception document."""
 
     def told(request: Request, error: Exception) -> Response:
@@ -117,7 +116,7 @@ def _tell_problems(app: FastAPI) -> None:
             response.headers.update(error.headers)
         return response
 
-    kinds: tuple[Any, ...] = (TilepipeError, HTTPException, RequestValidationError, Exception)
+    kinds: tuple[Any, ...] = (TilepipeError, HTTPException, Exception)
     for kind in (*kinds, MalformedRangeHeader, RangeNotSatisfiable):
         app.add_exception_handler(kind, told)
 
@@ -128,8 +127,6 @@ def _ours(error: Exception) -> Exception:
         if error.status_code == 405:
             return WrongMethod("this path does not take this method; the definition of the API says which")
         return NoSuchPath("there is nothing at this path; the landing page says what there is")
-    if isinstance(error, RequestValidationError):
-        return BadRequest([("", "does not fit the definition of the API")])
     if isinstance(error, RangeNotSatisfiable):
         return NoSuchBytes(f"the file has {error.max_size} bytes")
     return error

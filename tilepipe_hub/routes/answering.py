@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fastapi import Request, Response
-from fastapi.responses import HTMLResponse
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
 
 from tilepipe_hub.pages import render
 from tilepipe_hub.routes.asking import HTML, JSON, accepts, base_of, form_of, hub_of

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from fastapi import Request
+from starlette.requests import Request
 
 from tilepipe_hub.auth import Caller, Gate
 from tilepipe_hub.errors import BadRequest, TooLarge

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from uuid import uuid4
 
-from fastapi import Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
 
 from tilepipe_hub.errors import NoResult
 from tilepipe_hub.results import Part, Reader, Result, as_document, as_link, as_part, chosen, is_reference

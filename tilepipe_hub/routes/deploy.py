@@ -2,22 +2,24 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
-from fastapi.concurrency import run_in_threadpool
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
 
 from tilepipe_hub.processes.describe import summary
 from tilepipe_hub.routes.answering import json_response
 from tilepipe_hub.routes.asking import JSON, base_of, body_of, caller_of, hub_of
 from tilepipe_hub.routes.problems import UnknownMedia, UnknownPackage
+from tilepipe_hub.routes.routing import Router
 
 __all__ = ["router"]
 
-router = APIRouter()
+router = Router()
 
 PACKAGE = "application/ogcapppkg+json"
 
 
-@router.post("/processes")
+@router.at("/processes", "POST")
 async def deploy(request: Request) -> Response:
     """Add a process."""
     caller, package = await _package(request)
@@ -27,7 +29,7 @@ async def deploy(request: Request) -> Response:
     return response
 
 
-@router.put("/processes/{process_id}")
+@router.at("/processes/{process_id}", "PUT")
 async def replace(request: Request, process_id: str) -> Response:
     """Replace a process."""
     caller, package = await _package(request)
@@ -35,14 +37,14 @@ async def replace(request: Request, process_id: str) -> Response:
     return Response(status_code=204)
 
 
-@router.delete("/processes/{process_id}")
+@router.at("/processes/{process_id}", "DELETE")
 def undeploy(request: Request, process_id: str) -> Response:
     """Remove a process."""
     hub_of(request).service.undeploy(caller_of(request), process_id)
     return Response(status_code=204)
 
 
-@router.api_route("/processes/{process_id}/package", methods=["GET", "HEAD"])
+@router.at("/processes/{process_id}/package")
 def package(request: Request, process_id: str) -> Response:
     """What was deployed."""
     return json_response(hub_of(request).service.package(caller_of(request), process_id), kind=PACKAGE)

@@ -5,8 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 import anyio
-from fastapi import APIRouter, Request, Response
-from fastapi.concurrency import run_in_threadpool
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
 
 from tilepipe_hub.admission import Prepared
 from tilepipe_hub.auth import Caller
@@ -19,18 +20,19 @@ from tilepipe_hub.routes.delivery import deliver, reader_of
 from tilepipe_hub.routes.documents import status_info
 from tilepipe_hub.routes.jobs import created
 from tilepipe_hub.routes.problems import TooLong
+from tilepipe_hub.routes.routing import Router
 from tilepipe_hub.work import work_of
 
 __all__ = ["router"]
 
-router = APIRouter()
+router = Router()
 
 LOOK_S = 0.05
 LOOK_LATER_S = 0.5
 """Between two looks at a job that is waited for: soon at first, then rarely."""
 
 
-@router.post("/processes/{process_id}/execution")
+@router.at("/processes/{process_id}/execution", "POST")
 async def execute(request: Request, process_id: str) -> Response:
     """Run a process, and answer with its results or with a job."""
     service, settings = hub_of(request).service, hub_of(request).settings

@@ -3,19 +3,21 @@
 from typing import Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
 
 from tilepipe_hub.routes.answering import answer, json_response, link, link_header, page_response, self_links
 from tilepipe_hub.routes.asking import HTML, base_of, caller_of, form_of, hub_of
 from tilepipe_hub.routes.documents import status_info
 from tilepipe_hub.routes.parameters import limit_of, next_place, previous_place, query_of
+from tilepipe_hub.routes.routing import Router
 
 __all__ = ["created", "router"]
 
-router = APIRouter()
+router = Router()
 
 
-@router.api_route("/jobs", methods=["GET", "HEAD"])
+@router.at("/jobs")
 def jobs(request: Request) -> Response:
     """A page of the list."""
     base = base_of(request)
@@ -48,7 +50,7 @@ def _with(address: str, rest: list[tuple[str, str]], cursor: str | None) -> str:
     return f"{address}?{urlencode(pairs)}" if pairs else address
 
 
-@router.api_route("/jobs/{job_id}", methods=["GET", "HEAD"])
+@router.at("/jobs/{job_id}")
 def job(request: Request, job_id: str) -> Response:
     """The status of a job."""
     found = hub_of(request).service.get(caller_of(request), job_id)
@@ -58,7 +60,7 @@ def job(request: Request, job_id: str) -> Response:
     return response
 
 
-@router.delete("/jobs/{job_id}")
+@router.at("/jobs/{job_id}", "DELETE")
 def dismiss(request: Request, job_id: str) -> Response:
     """End a job, or remove one that has ended."""
     found = hub_of(request).service.dismiss(caller_of(request), job_id)
@@ -67,14 +69,14 @@ def dismiss(request: Request, job_id: str) -> Response:
     return _form(request, document, f"Job {found.id}")
 
 
-@router.post("/jobs/{job_id}/retry")
+@router.at("/jobs/{job_id}/retry", "POST")
 def retry(request: Request, job_id: str) -> Response:
     """A new job that goes on where this one ended."""
     found = hub_of(request).service.retry(caller_of(request), job_id)
     return created(request, status_info(found, base_of(request)))
 
 
-@router.api_route("/jobs/{job_id}/log", methods=["GET", "HEAD"])
+@router.at("/jobs/{job_id}/log")
 def log(request: Request, job_id: str) -> Response:
     """Lines of a job's log."""
     after = limit_of(request, "after", default=0, least=0)

@@ -1,6 +1,7 @@
 """The way in: landing page, conformance, the definition of the API, and what pages load."""
 
-from fastapi import APIRouter, Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
 
 from tilepipe_hub.pages import ASSETS, asset
 from tilepipe_hub.routes.answering import answer, json_response, link, page_response, self_links
@@ -8,10 +9,11 @@ from tilepipe_hub.routes.asking import HTML, JSON, base_of, form_of, hub_of
 from tilepipe_hub.routes.documents import JOB_LIST
 from tilepipe_hub.routes.openapi import OPENAPI, openapi
 from tilepipe_hub.routes.problems import NoSuchPath
+from tilepipe_hub.routes.routing import Router
 
 __all__ = ["CONFORMANCE", "router"]
 
-router = APIRouter()
+router = Router()
 
 REL = "http://www.opengis.net/def/rel/ogc/1.0/"
 CORE = "http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/"
@@ -23,7 +25,7 @@ DRU = "http://www.opengis.net/spec/ogcapi-processes-2/1.0/conf/"
 DEPLOY = (f"{DRU}deploy-replace-undeploy", f"{DRU}ogcapppkg")
 
 
-@router.api_route("/", methods=["GET", "HEAD"])
+@router.at("/")
 def landing(request: Request) -> Response:
     """What there is."""
     base = base_of(request)
@@ -44,7 +46,7 @@ def landing(request: Request) -> Response:
     return answer(request, document, title=title)
 
 
-@router.api_route("/conformance", methods=["GET", "HEAD"])
+@router.at("/conformance")
 def conformance(request: Request) -> Response:
     """What holds."""
     classes = [*CONFORMANCE, *(DEPLOY if hub_of(request).settings.deploy else ())]
@@ -52,7 +54,7 @@ def conformance(request: Request) -> Response:
     return answer(request, document, title="Conformance")
 
 
-@router.api_route("/api", methods=["GET", "HEAD"])
+@router.at("/api")
 def api(request: Request) -> Response:
     """The definition of the API, as OpenAPI 3.0."""
     hub = hub_of(request)
@@ -71,8 +73,8 @@ def api(request: Request) -> Response:
     return json_response(document, kind=JSON if form == JSON and "f" not in request.query_params else OPENAPI)
 
 
-@router.api_route("/pages/{name}", methods=["GET", "HEAD"])
-def page_asset(name: str) -> Response:
+@router.at("/pages/{name}")
+def page_asset(_request: Request, name: str) -> Response:
     """What a page loads."""
     if name not in ASSETS:
         raise NoSuchPath("pages load no such file")

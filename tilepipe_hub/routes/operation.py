@@ -2,17 +2,19 @@
 
 from dataclasses import dataclass, field
 
-from fastapi import APIRouter, Request, Response
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from starlette.requests import Request
+from starlette.responses import Response
 
 from tilepipe_hub.errors import NotAllowed, NotKnown
 from tilepipe_hub.routes.answering import json_response
 from tilepipe_hub.routes.asking import caller_of, hub_of
+from tilepipe_hub.routes.routing import Router
 
 __all__ = ["Figures", "router"]
 
-router = APIRouter()
+router = Router()
 
 
 def _registered(registry: CollectorRegistry) -> tuple[Counter, Histogram, Gauge]:
@@ -38,20 +40,20 @@ class Figures:
         self.requests, self.seconds, self.jobs = _registered(self.registry)
 
 
-@router.api_route("/health", methods=["GET", "HEAD"])
-def health() -> Response:
+@router.at("/health")
+def health(_request: Request) -> Response:
     """That the service lives."""
     return json_response({"status": "ok"})
 
 
-@router.api_route("/ready", methods=["GET", "HEAD"])
+@router.at("/ready")
 def ready(request: Request) -> Response:
     """That the service can take jobs; 503 while the store is away."""
     hub_of(request).service.counts()
     return json_response({"status": "ok"})
 
 
-@router.api_route("/metrics", methods=["GET", "HEAD"])
+@router.at("/metrics")
 def metrics(request: Request) -> Response:
     """Figures in Prometheus's format, for admins where anybody is known."""
     hub = hub_of(request)

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 
 import anyio
-from fastapi import APIRouter, Request, Response
-from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import FileResponse, StreamingResponse
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response, StreamingResponse
 
 from tilepipe_hub.auth import Caller
 from tilepipe_hub.errors import BadRequest, NoResult, NoSuchJob, TooOften
@@ -18,12 +18,13 @@ from tilepipe_hub.routes.asking import base_of, caller_of, hub_of
 from tilepipe_hub.routes.delivery import deliver, only, path_of, reader_of
 from tilepipe_hub.routes.documents import status_info
 from tilepipe_hub.routes.parameters import values_of
+from tilepipe_hub.routes.routing import Router
 from tilepipe_hub.service import folder_of
 from tilepipe_hub.work import work_of
 
 __all__ = ["router"]
 
-router = APIRouter()
+router = Router()
 
 LOOK_S = 0.5
 SIGN_OF_LIFE_S = 15.0
@@ -61,7 +62,7 @@ class _Folders:
         return found[1]
 
 
-@router.api_route("/jobs/{job_id}/results", methods=["GET", "HEAD"])
+@router.at("/jobs/{job_id}/results")
 def results(request: Request, job_id: str) -> Response:
     """All results that were asked for, or some of them."""
     job = hub_of(request).service.results(caller_of(request), job_id)
@@ -80,7 +81,7 @@ def results(request: Request, job_id: str) -> Response:
     return deliver(request, job.results or {}, work=work, reader=reader, is_said=said, title=title)
 
 
-@router.api_route("/jobs/{job_id}/results/{output_id}", methods=["GET", "HEAD"])
+@router.at("/jobs/{job_id}/results/{output_id}")
 def result(request: Request, job_id: str, output_id: str) -> Response:
     """One result as it is."""
     job = hub_of(request).service.results(caller_of(request), job_id)
@@ -91,7 +92,7 @@ def result(request: Request, job_id: str, output_id: str) -> Response:
     return deliver(request, job.results or {}, work=work, reader=reader, is_said=False, title=output_id)
 
 
-@router.api_route("/jobs/{job_id}/output/{path:path}", methods=["GET", "HEAD"])
+@router.at("/jobs/{job_id}/output/{path:path}")
 def output(request: Request, job_id: str, path: str) -> Response:
     """A file that the job made, or some of its bytes."""
     folders: _Folders = request.app.state.folders
@@ -107,7 +108,7 @@ def output(request: Request, job_id: str, path: str) -> Response:
     return FileResponse(place, headers=headers, media_type=kind, stat_result=facts)
 
 
-@router.get("/jobs/{job_id}/events")
+@router.at("/jobs/{job_id}/events", "GET")
 async def events(request: Request, job_id: str) -> Response:
     """The job's status, again whenever it changes, until it ends."""
     caller = await run_in_threadpool(caller_of, request)

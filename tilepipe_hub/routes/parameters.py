@@ -6,7 +6,7 @@ import math
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, cast
 
-from fastapi import Request
+from starlette.requests import Request
 
 from tilepipe_hub.errors import BadRequest
 from tilepipe_hub.job import STATUSES, Status

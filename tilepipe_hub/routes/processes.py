@@ -4,19 +4,21 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
 
 from tilepipe_hub.processes.describe import describe, summary
 from tilepipe_hub.routes.answering import answer, link, self_links
 from tilepipe_hub.routes.asking import base_of, caller_of, hub_of
 from tilepipe_hub.routes.parameters import limit_of
+from tilepipe_hub.routes.routing import Router
 
 __all__ = ["router"]
 
-router = APIRouter()
+router = Router()
 
 
-@router.api_route("/processes", methods=["GET", "HEAD"])
+@router.at("/processes")
 def processes(request: Request) -> Response:
     """A page of the list."""
     base = base_of(request)
@@ -37,7 +39,7 @@ def processes(request: Request) -> Response:
     return answer(request, document, title="Processes", columns=("Process", "Title", "Version"), rows=rows)
 
 
-@router.api_route("/processes/{process_id}", methods=["GET", "HEAD"])
+@router.at("/processes/{process_id}")
 def process(request: Request, process_id: str) -> Response:
     """A description."""
     entry = hub_of(request).service.entry(caller_of(request), process_id)
