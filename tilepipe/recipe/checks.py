@@ -111,7 +111,8 @@ def _input_problems(name: str, value: Any) -> Iterator[Problem]:
     if any(per_zoom.mistakes({name: value})) or per_zoom.is_per_zoom({name: value}):
         return
     formats = plugins.names("inputs")
-    for here in (per_zoom.at_zoom({name: value}, zoom).get(name, "absent") for zoom in ZOOMS):
+    zooms = ZOOMS if any(per_zoom.per_zoom_values(value)) else ZOOMS[:1]
+    for here in (per_zoom.at_zoom({name: value}, zoom).get(name, "absent") for zoom in zooms):
         if not isinstance(here, str | dict) or not here:
             found = shown(here)
             yield (
