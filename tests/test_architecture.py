@@ -18,7 +18,7 @@ FLOORS = [
     ["hub.client"],
     ["hub.__main__"],
     ["hub.cli"],
-    ["hub.app"],
+    ["hub.app", "hub.listening"],
     ["hub.routes", "hub.pages"],
     ["hub.service"],
     ["hub.admission", "hub.deploying"],
@@ -77,7 +77,7 @@ LIBRARIES = {
     "jinja2": ["hub.pages"],
     "jwt": ["hub.auth"],
     "prometheus_client": ["hub.routes"],
-    "uvicorn": ["hub.cli"],
+    "uvicorn": ["hub.listening"],
     "httpx": ["hub"],
     "opentelemetry": ["hub.telemetry"],
 }

@@ -3,6 +3,7 @@
 0: done; 1: the store or a process failed; 2: the settings or an argument are wrong.
 """
 
+import gc
 import hashlib
 import json
 import logging
@@ -57,18 +58,12 @@ def serve(host: str | None, port: int | None, store: str | None, config: str | N
     settings = _settings(config, store=store, over={"server": server} if server else {})
     beside = _Beside(config, store) if worker else None
     # Neither the worker nor `--help` has any use for what the server is made of.
-    create_app, run = import_module("tilepipe_hub.app").create_app, import_module("uvicorn").run
+    create_app, answer = import_module("tilepipe_hub.app").create_app, import_module("tilepipe_hub.listening").serve
     try:
-        run(
-            create_app(settings, submitted=beside.wake if beside is not None else None),
-            host=settings.server.host,
-            port=settings.server.port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=5,
-        )
+        app = create_app(settings, submitted=beside.wake if beside is not None else None)
+        # What is loaded by now stays to the end; to look through it for garbage would hold up every request at times.
+        gc.freeze()
+        answer(app, host=settings.server.host, port=settings.server.port)
     finally:
         if beside is not None:
             beside.end()

@@ -17,6 +17,7 @@ from affine import Affine
 
 from tilepipe_hub.app import create_app
 from tilepipe_hub.callback import Callbacks
+from tilepipe_hub.listening import options
 from tilepipe_hub.settings import load_settings
 from tilepipe_hub.store import open_store
 from tilepipe_hub.worker import Worker
@@ -91,10 +92,7 @@ def serving(folder, *, worker=True, **over):
         config = uvicorn.Config(
             create_app(settings, store),
             port=0,
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
+            **options(),
         )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run)
