@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
@@ -66,11 +66,13 @@ def admit(
         BadRequest: something in it is wrong; all of it is told.
     """
     limits = Limits(depth=settings.limits.depth, items=settings.limits.items)
-    links = links_to_fetch(describe(entry), body, limits=limits)
+    description = describe(entry)
+    links = links_to_fetch(description, body, limits=limits)
     checked = check_request(
         entry,
         body,
         catalog=catalog,
+        description=description,
         limits=limits,
         fetched=_fetch(links, settings, resolve),
         secrets=settings.secrets,
@@ -121,7 +123,10 @@ def _work(entry: Entry, checked: Checked, *, settings: Settings, catalog: Catalo
     work = Work(
         kind="echo" if entry.kind == "echo" else "recipe",
         folder=uuid4().hex,
-        asked={name: asdict(how) for name, how in checked.outputs.items()},
+        asked={
+            name: {"media_type": how.media_type, "transmission": how.transmission}
+            for name, how in checked.outputs.items()
+        },
         response=checked.response,
         is_old=checked.is_old,
     )

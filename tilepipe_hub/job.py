@@ -1,5 +1,6 @@
 """What a job is, and the moves it may make."""
 
+import json
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -56,6 +57,10 @@ class Request:
     """Where to call back: `successUri`, `inProgressUri`, `failedUri`."""
     work: Mapping[str, Any] = field(default_factory=dict)
     """What that means for a worker; see `tilepipe_hub.work`."""
+
+    def text(self) -> str:
+        """All of it as JSON, as stores keep it."""
+        return json.dumps({name: getattr(self, name) for name in self.__dataclass_fields__})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,9 @@
 """What may be done with jobs, and by whom; knows neither HTTP nor which store there is."""
 
-import json
 import logging
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
@@ -82,8 +81,8 @@ class Service:
             NoSuchProcess: there is no such process.
             BadRequest: something in it is wrong; all of it is told.
         """
-        caller = _need(caller, "run")
         entry = self.entry(caller, process_id)
+        caller = _need(caller, "run")
         return admit(
             entry,
             body,
@@ -116,7 +115,7 @@ class Service:
             subscriber=prepared.checked.subscriber or None,
             work=replace(prepared.work, base=base, trace=self.traces.here()).document(),
         )
-        size = len(json.dumps(asdict(request)))
+        size = len(request.text())
         if size > MOST_JOB_BYTES:
             raise TooLarge(f"the request takes {size} bytes to keep, of at most {MOST_JOB_BYTES}; give data as links")
         job = Job(

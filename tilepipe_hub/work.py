@@ -9,7 +9,7 @@ back stands in `End.results`: for each output that there is, one of
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 __all__ = ["Work", "work_of"]
@@ -41,8 +41,8 @@ class Work:
     """Of kind `echo`: whether it fails then, with the words `failed as asked`."""
 
     def document(self) -> dict[str, Any]:
-        """As JSON has it."""
-        return asdict(self)
+        """As JSON has it; what lies in it is not copied."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
 def work_of(document: Mapping[str, Any]) -> Work:

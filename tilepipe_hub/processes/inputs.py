@@ -66,7 +66,7 @@ def links_to_fetch(description: Mapping[str, Any], request: Any, *, limits: Limi
 
     Links to files that a process opens by itself, such as images, are not among them. Nothing is fetched here.
     """
-    if any(excesses(request, limits)) or not isinstance(request, dict) or not isinstance(request.get("inputs"), dict):
+    if not isinstance(request, dict) or not isinstance(request.get("inputs"), dict):
         return []
     found: list[Link] = []
     for name, raw in request["inputs"].items():
@@ -76,7 +76,8 @@ def links_to_fetch(description: Mapping[str, Any], request: Any, *, limits: Limi
             for value in (_values(about, raw, pointed("/inputs", name)) if about else ())
             if isinstance(value, Value) and value.link is not None and wants_content(value, about["schema"])
         ]
-    return found
+    # What is too large is refused, so nothing is fetched for it; to look costs more than all before.
+    return [] if found and any(excesses(request, limits)) else found
 
 
 def check_inputs(

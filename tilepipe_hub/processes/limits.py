@@ -91,6 +91,8 @@ def _number_excess(value: Any) -> str | None:
 
 
 def _is_text(text: str) -> bool:
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -30,6 +30,7 @@ def check_request(
     request: Any,
     *,
     catalog: Catalog,
+    description: Mapping[str, Any] | None = None,
     limits: Limits = LIMITS,
     fetched: Mapping[str, Fetched | str] | None = None,
     secrets: Collection[str] = (),
@@ -43,13 +44,14 @@ def check_request(
         entry: the process.
         request: the body of the request, as read from JSON.
         catalog: where the process of a recipe is looked up.
+        description: of the process; None: it is made here.
         limits: beyond these nothing is looked at.
         fetched: as for `check_inputs`.
         secrets: the names that may stand as `${NAME}` in what is sent: a worker fills in what they mean, so any other
             one would let the sender read the worker's environment.
         may_deploy: whether the sender may run code of their own, which is what a recipe can name.
     """
-    checked = check_inputs(describe(entry), request, limits=limits, fetched=fetched)
+    checked = check_inputs(description or describe(entry), request, limits=limits, fetched=fetched)
     if isinstance(checked, list):
         return _in_recipe_words(checked, request) if entry.kind == "recipe" else checked
     if entry.kind == "echo":

@@ -45,7 +45,12 @@ class Problem(NamedTuple):
 
 def pointed(pointer: str, *keys: object) -> str:
     """*pointer*, and further keys below it, escaped as RFC 6901 says."""
-    return "/".join([pointer, *(str(key).replace("~", "~0").replace("/", "~1") for key in keys)])
+    for key in keys:
+        text = str(key)
+        if "~" in text or "/" in text:
+            text = text.replace("~", "~0").replace("/", "~1")
+        pointer = f"{pointer}/{text}"
+    return pointer
 
 
 def mistakes(value: Any, schema: Mapping[str, Any], pointer: str = "") -> Iterator[Problem]:

@@ -1,6 +1,7 @@
 """How a document goes out: as JSON or as a page, with its links in the header too."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from tilepipe_hub.routes.asking import HTML, JSON, accepts, base_of, form_of, hu
 __all__ = ["answer", "json_response", "link", "link_header", "page_response", "problem_response", "self_links"]
 
 PROBLEM = "application/problem+json"
+PLAIN = re.compile(r"[!#-;=?-~]*")
 MOST_LINKS = 20
 """In the header; the document has them all."""
 
@@ -53,6 +55,8 @@ def link_header(links: Sequence[Mapping[str, str]]) -> str:
 
 
 def _uri(text: str) -> str:
+    if PLAIN.fullmatch(text):
+        return text
     return "".join(
         chr(byte) if 32 < byte < 127 and chr(byte) not in '<>"' else f"%{byte:02X}"
         for byte in text.encode("utf-8", "replace")

@@ -4,6 +4,7 @@ import ipaddress
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,13 +17,15 @@ from tilepipe_hub.service import Service
 from tilepipe_hub.settings import Settings
 
 __all__ = ["HTML", "JSON", "Hub", "Preference", "accepts", "base_of", "body_of", "caller_of", "form_of", "hub_of"]
-__all__ += ["address_of", "preference_of"]
+__all__ += ["address_of", "parsed", "preference_of", "short_body_of"]
 
 JSON = "application/json"
 HTML = "text/html"
 FORMS = {"json": JSON, "html": HTML}
 
 MOST_WAIT_S = 86_400
+SHORT_BYTES, SHORT_DIGITS = 65_536, 5
+"""A body that may be read before it is known who sends it; so much of any the server keeps at hand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,11 +86,16 @@ def base_of(request: Request) -> str:
     server = hub_of(request).settings.server
     if server.base_url is not None:
         return server.base_url.rstrip("/")
-    scheme, host = request.url.scheme, request.headers.get("host") or request.url.netloc
+    scheme, host = request.scope["scheme"], request.headers.get("host") or request.url.netloc
     if request.client and request.client.host in server.trusted_proxies:
         said = request.headers.get("x-forwarded-proto", scheme).strip().lower()
         scheme = said if said in {"http", "https"} else scheme
         host = request.headers.get("x-forwarded-host", host).strip()
+    return _base(scheme, host)
+
+
+@lru_cache
+def _base(scheme: str, host: str) -> str:
     # A host with odd letters would carry them into links and pages.
     parts = urlsplit(f"{scheme}://{host}")
     plain = all(letter.isalnum() or letter in ".-:[]_" for letter in host) and host.isascii()
@@ -165,18 +173,42 @@ async def body_of(request: Request, *, kinds: Sequence[str] = (JSON,)) -> Any:
         TooLarge: it is longer than what is taken.
         BadRequest: it is no JSON.
     """
+    _check_kind(request, kinds)
+    return _parsed(await _content(request))
+
+
+async def short_body_of(request: Request) -> bytes | None:
+    """The bytes of a body that comes with the head of its request or right behind; None: it is longer, and not read."""
+    length = request.headers.get("content-length", "")
+    if not (length.isascii() and length.isdigit() and len(length) <= SHORT_DIGITS) or "expect" in request.headers:
+        return None
+    if int(length) > min(SHORT_BYTES, hub_of(request).settings.limits.body_bytes):
+        return None
+    return await _content(request)
+
+
+def parsed(request: Request, content: bytes) -> Any:
+    """The JSON in a body that has been read; errors as of `body_of`."""
+    _check_kind(request, (JSON,))
+    return _parsed(content)
+
+
+def _check_kind(request: Request, kinds: Sequence[str]) -> None:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in kinds:
         raise UnknownMedia(f"the body is said to be {kind or 'nothing'}; send it as {' or '.join(kinds)}")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise UnknownMedia("the body is packed; send it as it is")
+
+
+async def _content(request: Request) -> bytes:
     most = hub_of(request).settings.limits.body_bytes
     content = bytearray()
     async for chunk in request.stream():
         content += chunk
         if len(content) > most:
             raise TooLarge(f"the body has more than {most} bytes; give large data as links")
-    return _parsed(bytes(content))
+    return bytes(content)
 
 
 def _parsed(content: bytes) -> Any:

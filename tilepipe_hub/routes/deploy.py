@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -11,6 +10,7 @@ from tilepipe_hub.routes.answering import json_response
 from tilepipe_hub.routes.asking import JSON, base_of, body_of, caller_of, hub_of
 from tilepipe_hub.routes.problems import UnknownMedia, UnknownPackage
 from tilepipe_hub.routes.routing import Router
+from tilepipe_hub.routes.threads import in_thread
 
 __all__ = ["router"]
 
@@ -23,7 +23,7 @@ PACKAGE = "application/ogcapppkg+json"
 async def deploy(request: Request) -> Response:
     """Add a process."""
     caller, package = await _package(request)
-    entry = await run_in_threadpool(hub_of(request).service.deploy, caller, package)
+    entry = await in_thread(hub_of(request).service.deploy, caller, package)
     response = json_response(summary(entry, base_url=base_of(request)), status=201)
     response.headers["Location"] = f"{base_of(request)}/processes/{entry.id}"
     return response
@@ -33,7 +33,7 @@ async def deploy(request: Request) -> Response:
 async def replace(request: Request, process_id: str) -> Response:
     """Replace a process."""
     caller, package = await _package(request)
-    await run_in_threadpool(hub_of(request).service.replace, caller, process_id, package)
+    await in_thread(hub_of(request).service.replace, caller, process_id, package)
     return Response(status_code=204)
 
 
@@ -51,7 +51,7 @@ def package(request: Request, process_id: str) -> Response:
 
 
 async def _package(request: Request) -> tuple[Any, Any]:
-    caller = await run_in_threadpool(caller_of, request)
+    caller = await in_thread(caller_of, request)
     hub_of(request).service.check_deployer(caller)
     try:
         return caller, await body_of(request, kinds=(PACKAGE, JSON))

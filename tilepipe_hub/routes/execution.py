@@ -5,22 +5,22 @@ from dataclasses import replace
 from typing import Any
 
 import anyio
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
 from tilepipe_hub.admission import Prepared
 from tilepipe_hub.auth import Caller
-from tilepipe_hub.errors import BadRequest, JobFailed
+from tilepipe_hub.errors import BadRequest, HubError, JobFailed
 from tilepipe_hub.job import Job
 from tilepipe_hub.results import is_reference
 from tilepipe_hub.routes.answering import link, link_header
-from tilepipe_hub.routes.asking import base_of, body_of, caller_of, hub_of, preference_of
+from tilepipe_hub.routes.asking import base_of, body_of, caller_of, hub_of, parsed, preference_of, short_body_of
 from tilepipe_hub.routes.delivery import deliver, reader_of
 from tilepipe_hub.routes.documents import status_info
 from tilepipe_hub.routes.jobs import created
 from tilepipe_hub.routes.problems import TooLong
 from tilepipe_hub.routes.routing import Router
+from tilepipe_hub.routes.threads import in_thread
 from tilepipe_hub.work import work_of
 
 __all__ = ["router"]
@@ -36,25 +36,28 @@ LOOK_LATER_S = 0.5
 async def execute(request: Request, process_id: str) -> Response:
     """Run a process, and answer with its results or with a job."""
     service, settings = hub_of(request).service, hub_of(request).settings
-    caller = await run_in_threadpool(_welcome, request, process_id)
+    wish = preference_of(request)
+    is_job = wish.respond_async and wish.wait_s is None
+    if is_job and (content := await short_body_of(request)) is not None:
+        return await in_thread(_sent_short, request, process_id, content)
+    caller = await in_thread(_welcome, request, process_id)
     key = _key(request)
     body = await body_of(request)
-    wish = preference_of(request)
-    if wish.respond_async and wish.wait_s is None:
-        return await run_in_threadpool(_sent, request, caller, process_id, body=body, key=key)
-    prepared = await run_in_threadpool(service.prepare, caller, process_id, body)
+    if is_job:
+        return await in_thread(_sent, request, caller, process_id, body=body, key=key)
+    prepared = await in_thread(service.prepare, caller, process_id, body)
     wait_s = settings.sync_s if wish.wait_s is None else min(wish.wait_s, settings.sync_s)
     if _is_instant(prepared, request) and prepared.work.pause_s <= wait_s:
         return await _at_once(request, prepared)
-    job = await run_in_threadpool(service.submit, caller, prepared, key=key, base=base_of(request))
+    job = await in_thread(service.submit, caller, prepared, key=key, base=base_of(request))
     job = await _waited_for(request, caller, job, wait_s)
     if job.ended:
-        return await run_in_threadpool(_finished, request, caller, job)
+        return await in_thread(_finished, request, caller, job)
     if wish.wait_s is not None:
-        response = created(request, status_info(job, base_of(request)))
+        response = created(status_info(job, base_of(request)), base_of(request))
         response.headers["Preference-Applied"] = "respond-async"
         return response
-    await run_in_threadpool(service.dismiss, caller, job.id)
+    await in_thread(service.dismiss, caller, job.id)
     raise TooLong(f"the job takes longer than {wait_s:g} s; ask for it with the header Prefer: respond-async")
 
 
@@ -65,12 +68,24 @@ def _welcome(request: Request, process_id: str) -> Caller | None:
     return caller
 
 
+def _sent_short(request: Request, process_id: str, content: bytes) -> Response:
+    """The answer to a request for a job that has been read: all in one thread, as changes of threads take time."""
+    caller = caller_of(request)
+    try:
+        key, body = _key(request), parsed(request, content)
+    except HubError:
+        # Whoever may know nothing of the process, or asks for one that is not there, hears that first.
+        hub_of(request).service.entry(caller, process_id)
+        raise
+    return _sent(request, caller, process_id, body=body, key=key)
+
+
 def _sent(request: Request, caller: Caller | None, process_id: str, *, body: Any, key: str | None) -> Response:
-    """The answer to a request for a job: all in one thread, because changes of threads take time."""
+    """The answer to a request for a job."""
     service, base = hub_of(request).service, base_of(request)
     prepared = service.prepare(caller, process_id, body)
     job = service.submit(caller, prepared, key=key, base=base)
-    response = created(request, status_info(job, base))
+    response = created(status_info(job, base), base)
     response.headers["Preference-Applied"] = "respond-async"
     return response
 
@@ -107,7 +122,7 @@ async def _waited_for(request: Request, caller: Caller | None, job: Job, wait_s:
     began = time.monotonic()
     while not job.ended and (waited := time.monotonic() - began) < wait_s and not await request.is_disconnected():
         await anyio.sleep(min(LOOK_S + waited / 10, LOOK_LATER_S))
-        job = await run_in_threadpool(service.get, caller, job.id)
+        job = await in_thread(service.get, caller, job.id)
     return job
 
 

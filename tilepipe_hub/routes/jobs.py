@@ -73,7 +73,8 @@ def dismiss(request: Request, job_id: str) -> Response:
 def retry(request: Request, job_id: str) -> Response:
     """A new job that goes on where this one ended."""
     found = hub_of(request).service.retry(caller_of(request), job_id)
-    return created(request, status_info(found, base_of(request)))
+    base = base_of(request)
+    return created(status_info(found, base), base)
 
 
 @router.at("/jobs/{job_id}/log")
@@ -92,10 +93,10 @@ def log(request: Request, job_id: str) -> Response:
     return answer(request, document, title=f"Log of job {job_id}", columns=("", "Line"), rows=rows)
 
 
-def created(request: Request, document: dict[str, Any]) -> Response:
+def created(document: dict[str, Any], base: str) -> Response:
     """The answer to what made a job."""
     response = json_response(document, status=201)
-    here = f"{base_of(request)}/jobs/{document['jobID']}"
+    here = f"{base}/jobs/{document['jobID']}"
     response.headers["Location"] = here
     response.headers["Link"] = link_header([link(here, "monitor")])
     return response

@@ -1,5 +1,6 @@
 """What holds for every request and answer: by which name one may call, what browsers may do, what is counted."""
 
+import asyncio
 import json
 import logging
 import time
@@ -69,12 +70,16 @@ class Outer:
             else:
                 await self.app(scope, receive, sent)
         finally:
-            # Only paths of ours are counted by name, so that nobody fills the memory with names.
-            route = getattr(scope.get("route"), "path", "other")
-            seconds = time.perf_counter() - began
-            log.info("%s %r: %d in %.3f s", scope["method"], scope["path"], status, seconds)
-            self.figures.requests.labels(scope["method"] if route != "other" else "other", route, status).inc()
-            self.figures.seconds.labels(scope["method"] if route != "other" else "other", route).observe(seconds)
+            # The event loop may send what was written only when it is given back, so nobody waits for this.
+            asyncio.get_running_loop().call_soon(self._count, scope, status, time.perf_counter() - began)
+
+    def _count(self, scope: Scope, status: int, seconds: float) -> None:
+        # Only paths of ours are counted by name, so that nobody fills the memory with names.
+        route = getattr(scope.get("route"), "path", "other")
+        method = scope["method"] if route != "other" else "other"
+        log.info("%s %r: %d in %.3f s", scope["method"], scope["path"], status, seconds)
+        self.figures.requests.labels(method, route, status).inc()
+        self.figures.seconds.labels(method, route).observe(seconds)
 
 
 def _host(scope: Scope) -> str:

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 
 import anyio
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 
@@ -19,6 +18,7 @@ from tilepipe_hub.routes.delivery import deliver, only, path_of, reader_of
 from tilepipe_hub.routes.documents import status_info
 from tilepipe_hub.routes.parameters import values_of
 from tilepipe_hub.routes.routing import Router
+from tilepipe_hub.routes.threads import in_thread
 from tilepipe_hub.service import folder_of
 from tilepipe_hub.work import work_of
 
@@ -111,8 +111,8 @@ def output(request: Request, job_id: str, path: str) -> Response:
 @router.at("/jobs/{job_id}/events", "GET")
 async def events(request: Request, job_id: str) -> Response:
     """The job's status, again whenever it changes, until it ends."""
-    caller = await run_in_threadpool(caller_of, request)
-    job = await run_in_threadpool(hub_of(request).service.get, caller, job_id)
+    caller = await in_thread(caller_of, request)
+    job = await in_thread(hub_of(request).service.get, caller, job_id)
     streams: set[object] = request.app.state.streams
     if len(streams) >= MOST_STREAMS:
         raise TooOften("too many look on already; ask for the status from time to time", after_s=10)
@@ -138,7 +138,7 @@ async def _changes(request: Request, caller: Caller | None, job: Job) -> AsyncIt
                 return
             await anyio.sleep(LOOK_S)
             try:
-                job = await run_in_threadpool(service.get, caller, job.id)
+                job = await in_thread(service.get, caller, job.id)
             except NoSuchJob:
                 return
     finally:

@@ -5,10 +5,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+
+from tilepipe_hub.routes.threads import in_thread
 
 __all__ = ["READ", "Router"]
 
@@ -42,7 +43,7 @@ def _endpoint(function: Callable[..., Any]) -> Callable[[Request], Awaitable[Res
         return response
 
     async def threaded(request: Request) -> Response:
-        response: Response = await run_in_threadpool(function, request, **request.path_params)
+        response: Response = await in_thread(function, request, **request.path_params)
         return response
 
     return waited if inspect.iscoroutinefunction(function) else threaded

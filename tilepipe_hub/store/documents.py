@@ -6,7 +6,6 @@ more than 64 bits are no business of the database.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -84,10 +83,10 @@ def adding(job: Job) -> list[Document]:
         "words": words_of(job.id, job.process, job.title, *job.labels),
         "status": "accepted",
         "message": clean(job.message),
-        "progress": asdict(job.progress),
+        "progress": _plain(job.progress),
         "number": 0,
         "attempts": 0,
-        "request": json.dumps(asdict(job.request)),
+        "request": job.request.text(),
     }
     values |= {name: value for name in ("key", "continues") if (value := getattr(job, name)) is not None}
     times = {"created": "$$NOW", "updated": "$$NOW"}
@@ -121,7 +120,7 @@ def beating(*, lease_s: float, progress: Progress | None, message: str | None) -
         changes |= {"message": {"$literal": clean(message)}, "updated": "$$NOW"}
     if progress is not None:
         highest = {name: {"$max": [f"$progress.{name}", getattr(progress, name)]} for name in ("percent", "done")}
-        changes |= {"progress": {**asdict(progress), **highest}, "updated": "$$NOW"}
+        changes |= {"progress": {**_plain(progress), **highest}, "updated": "$$NOW"}
     return [{"$set": changes}]
 
 
@@ -190,6 +189,10 @@ def _duration(shortest_s: float | None, longest_s: float | None) -> Document:
     conditions = [{op: [lasted, value * 1000]} for op, value in bounds.items() if value is not None]
     waiting = {"$ne": ["$status", "accepted"]}
     return {"started": {"$type": "date"}, "$expr": {"$and": [waiting, *conditions]}}
+
+
+def _plain(progress: Progress) -> Document:
+    return {name: getattr(progress, name) for name in progress.__dataclass_fields__}
 
 
 def _later(by_s: float) -> Document:

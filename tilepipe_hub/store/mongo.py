@@ -7,6 +7,7 @@ out its lease number twice.
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Self, TypeVar
 from uuid import uuid4
 
@@ -35,6 +36,9 @@ from tilepipe_hub.store.protocol import LINE_CHARS, Cursor, Line, Page, Query, S
 __all__ = ["MongoStore"]
 
 Result = TypeVar("Result")
+
+ADDED = {"request": False, "words": False}
+"""What does not come back of a job that is added: ids are never used twice, so its request is the one sent."""
 
 PASSING = (ConnectionFailure, WTimeoutError)
 OWNERS = 50
@@ -108,11 +112,12 @@ class MongoStore:
         def call(_failed: int) -> Job | None:
             try:
                 kept: dict[str, Any] | None = self._jobs.find_one_and_update(
-                    own[0], adding(job), upsert=True, return_document=ReturnDocument.AFTER
+                    own[0], adding(job), ADDED, upsert=True, return_document=ReturnDocument.AFTER
                 )
             except DuplicateKeyError:
-                kept = self._jobs.find_one({"$or": own})
-            return job_of(kept) if kept else None
+                found = self._jobs.find_one({"$or": own})
+                return job_of(found) if found else None
+            return replace(job_of(kept), request=job.request) if kept else None
 
         # Between the two commands the other job may be forgotten.
         while (kept := self._call(call)) is None:

@@ -69,7 +69,7 @@ def row_of(job: Job) -> dict[str, Any]:
         "expires": job.expires,
         "problem": None if job.problem is None else json.dumps(job.problem),
         "results": None if job.results is None else json.dumps(job.results),
-        "request": json.dumps(asdict(job.request)),
+        "request": job.request.text(),
     }
 
 
