@@ -1,10 +1,12 @@
 """The application: settings, store and routes put together, and nothing else."""
 
+import asyncio
 import logging
 import os
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -35,6 +37,8 @@ __all__ = ["create_app"]
 
 log = logging.getLogger(__name__)
 
+MOMENT_S = 0.001
+
 EXPOSED = ("Location", "Link", "Preference-Applied", "ETag", "Content-Range", "Accept-Ranges", "Retry-After")
 TAKEN = ("Accept", "Authorization", "Content-Type", "Prefer", "Idempotency-Key", "Range", "If-None-Match")
 
@@ -59,6 +63,8 @@ def create_app(
     async def life(_app: Starlette) -> AsyncIterator[None]:
         # A file that takes long to load does not hold up the start.
         threading.Thread(target=_tell_broken, args=(catalog,), name="processes", daemon=True).start()
+        if news is not None:
+            news.loop = asyncio.get_running_loop()
         yield
         await run_in_threadpool(traces.close)
         if store is None:
@@ -73,7 +79,8 @@ def create_app(
         ask=partial(inspect, readable=tuple(map(os.path.abspath, settings.worker.paths))),
     )
     traces = Traces(settings.otlp_endpoint, service="tilepipe-hub")
-    service = Service(settings=settings, store=kept, catalog=catalog, submitted=submitted, traces=traces)
+    news = _News(tell=submitted) if submitted is not None else None
+    service = Service(settings=settings, store=kept, catalog=catalog, submitted=news, traces=traces)
     gate = Gate(settings.auth, keys=KeySet(oidc, fetch_json) if oidc else None)
     app.state.hub = Hub(settings=settings, service=service, gate=gate)
     app.state.figures = operation.Figures()
@@ -92,6 +99,20 @@ def create_app(
         app.add_middleware(Traced, traces=traces)
     app.add_middleware(Outer, names=names_of(settings.server), figures=app.state.figures)
     return app
+
+
+@dataclass(slots=True)
+class _News:
+    """Tells of a new job a moment later: who hears of it takes the processor from who answers the request for it."""
+
+    tell: Callable[[], None]
+    loop: asyncio.AbstractEventLoop | None = None
+
+    def __call__(self) -> None:
+        if self.loop is None:
+            self.tell()
+        else:
+            self.loop.call_soon_threadsafe(self.loop.call_later, MOMENT_S, self.tell)
 
 
 def _tell_broken(catalog: Catalog) -> None:

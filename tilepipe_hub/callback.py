@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -204,6 +205,7 @@ def slack_words(job: Job, link: str) -> dict[str, str]:
     return {"text": f"{signs.get(job.status, '')} {shown} {words}".strip()}
 
 
+@lru_cache(maxsize=4096)
 def _moment(seconds: float | None) -> str | None:
     if seconds is None:
         return None

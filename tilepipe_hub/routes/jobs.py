@@ -30,19 +30,15 @@ def jobs(request: Request) -> Response:
     if place.cursor is not None:
         links.append(link(_with(f"{base}/jobs", rest, previous_place(place)), "prev", title="Page before"))
     shown = [status_info(job, base) for job in page.jobs]
-    rows = [
-        (
-            {"text": item["id"], "href": f"{base}/jobs/{item['id']}?f=html"},
-            item["processID"],
-            item.get("title", ""),
-            item["status"],
-            f"{item['progress']} %",
-            item["created"],
-        )
-        for item in shown
-    ]
+    rows = [_row(item, base) for item in shown] if form_of(request) == HTML else []
     columns = ("Job", "Process", "Title", "Status", "Progress", "Created")
     return answer(request, {"jobs": shown, "links": links}, title="Jobs", columns=columns, rows=rows)
+
+
+def _row(item: dict[str, Any], base: str) -> tuple[Any, ...]:
+    name = {"text": item["id"], "href": f"{base}/jobs/{item['id']}?f=html"}
+    words = (item["processID"], item.get("title", ""), item["status"], f"{item['progress']} %", item["created"])
+    return (name, *words)
 
 
 def _with(address: str, rest: list[tuple[str, str]], cursor: str | None) -> str:

@@ -51,6 +51,7 @@ SILENT: Document = {"status": "running", "$expr": {"$lt": ["$until", "$$NOW"]}}
 """Jobs whose worker has not been heard of in time."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECOND = timedelta(milliseconds=1)
 
 
 def job_of(document: Mapping[str, Any]) -> Job:
@@ -201,7 +202,7 @@ def _later(by_s: float) -> Document:
 
 def seconds(moment: datetime) -> float:
     """Seconds since 1970, exact to a millisecond."""
-    return (moment - EPOCH) // timedelta(milliseconds=1) / 1000
+    return (moment - EPOCH) // MILLISECOND / 1000
 
 
 def date(moment: float) -> datetime:

@@ -135,7 +135,7 @@ class MongoStore:
             return Page((), None)
         where, index = matches(query), index_of(query)
         rows = query.limit + 1
-        found = self._call(lambda _: list(self._jobs.find(where, BRIEF, sort=SORT, limit=rows, hint=index)))
+        found = self._call(lambda _: self._jobs.find(where, BRIEF, sort=SORT, limit=rows, hint=index).to_list())
         shown = tuple(job_of(document) for document in found[: query.limit])
         more = len(found) > len(shown) > 0
         return Page(shown, Cursor(shown[-1].created, shown[-1].id) if more else None)

@@ -75,7 +75,7 @@ class Hub:
 
 
 @contextlib.contextmanager
-def serving(folder, *, worker=True, **over):
+def serving(folder, *, worker=True, submitted=None, **over):
     """A hub with its files in *folder*."""
     settings = load_settings(
         environ={},
@@ -90,7 +90,7 @@ def serving(folder, *, worker=True, **over):
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(open_store(url, keep_s=settings.store.keep_s, patience_s=10))
         config = uvicorn.Config(
-            create_app(settings, store),
+            create_app(settings, store, submitted=submitted),
             port=0,
             **options(),
         )

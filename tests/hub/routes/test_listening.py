@@ -3,6 +3,7 @@
 import contextlib
 import json
 import socket
+import threading
 
 import httpx
 import pytest
@@ -99,3 +100,11 @@ def test_a_wrong_process_is_told_before_what_is_wrong_with_the_body(hub):
     )
 
     assert answer.status_code == 404
+
+
+def test_who_runs_jobs_hears_of_a_new_one(tmp_path):
+    heard = threading.Event()
+    with serving(tmp_path, worker=False, submitted=heard.set) as hub:
+        hub.submit({"text": "x"})
+
+        assert heard.wait(5)
