@@ -27,7 +27,7 @@ from tilepipe_hub.routes.answering import problem_response
 from tilepipe_hub.routes.asking import Hub
 from tilepipe_hub.routes.outer import Outer, names_of
 from tilepipe_hub.routes.problems import NoSuchBytes, NoSuchPath, WrongMethod, document_of
-from tilepipe_hub.running import calls, confine
+from tilepipe_hub.running import confine, seccomp
 from tilepipe_hub.service import Service
 from tilepipe_hub.settings import Settings
 from tilepipe_hub.store import Store, open_store
@@ -117,7 +117,7 @@ class _News:
 
 def _tell_broken(catalog: Catalog) -> None:
     """Say which processes there might be and are not, and whom to trust."""
-    if catalog.folder is not None and not (confine.is_possible() and calls.is_possible()):
+    if catalog.folder is not None and not (confine.is_possible() and seccomp.is_possible()):
         log.warning("the code of processes is read in a process that this kernel does not keep from other files")
     for broken in catalog.broken():
         log.warning("process %s is left out: %s: %s", broken.id, broken.path, broken.error)

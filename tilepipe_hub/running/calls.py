@@ -7,17 +7,17 @@ programs, and what Landlock lets pass (modes, owners and times of files). Thread
 
 import ctypes
 import os
-import platform
 import struct
 from typing import NamedTuple
 
-__all__ = ["give_up_calls", "is_possible"]
+from tilepipe_hub.running.seccomp import ALLOW, DENY, NOT_THERE, Step, any_bit, argument, install, machine, when
+
+__all__ = ["give_up_calls"]
 
 
 class _Machine(NamedTuple):
     """Numbers of a machine's calls; those behind a name depend on the arguments."""
 
-    arch: int
     clone: int
     prlimit: int
     prctl: int
@@ -33,7 +33,6 @@ BOTH = (
 )
 MACHINES = {
     "x86_64": _Machine(
-        arch=0xC000003E,
         clone=56,
         prlimit=302,
         prctl=157,
@@ -56,7 +55,6 @@ MACHINES = {
         ),
     ),
     "aarch64": _Machine(
-        arch=0xC00000B7,
         clone=220,
         prlimit=261,
         prctl=167,
@@ -80,25 +78,10 @@ MACHINES = {
     ),
 }
 CLONE3 = 435
-X32 = 0x40000000
-"""Numbers from here on mean the calls of another convention."""
-
-PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 1, 22, 38
-FILTER = 2
+PR_SET_PDEATHSIG = 1
 CLONE_THREAD = 0x10000
 CAPABILITIES = 0x20080522
 """The version of their layout."""
-
-ALLOW, KILL, ERROR = 0x7FFF0000, 0x80000000, 0x00050000
-EPERM, ENOSYS = 1, 38
-NUMBER, ARCH, FIRST = 0, 4, 16
-"""Where the filter finds a call's number, its machine and the lower half of its first argument, in bytes."""
-LOAD, EQUAL, AT_LEAST, ANY_BIT, ANSWER = 0x20, 0x15, 0x35, 0x45, 0x06
-
-
-def is_possible() -> bool:
-    """Whether the calls of this machine are known."""
-    return platform.system() == "Linux" and platform.machine() in MACHINES
 
 
 def give_up_calls() -> None:
@@ -107,51 +90,21 @@ def give_up_calls() -> None:
     Raises:
         OSError: the kernel did not do it.
     """
-    machine = MACHINES[platform.machine()]
-    libc = ctypes.CDLL(None, use_errno=True)
-    _checked(libc.syscall(machine.capset, struct.pack("=Ii", CAPABILITIES, 0), bytes(24)))
-    steps = _steps(machine)
-    code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in steps))
-    program = ctypes.create_string_buffer(struct.pack("@HP", len(steps), ctypes.addressof(code)))
-    _checked(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-    _checked(libc.prctl(PR_SET_SECCOMP, FILTER, program, 0, 0))
+    numbers = MACHINES[machine()]
+    if ctypes.CDLL(None, use_errno=True).syscall(numbers.capset, struct.pack("=Ii", CAPABILITIES, 0), bytes(24)) < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    install(_steps(numbers))
 
 
-def _steps(machine: _Machine) -> list[tuple[int, int, int, int]]:
-    """The filter: what to do, how many steps to leave out if so and if not, and with which number."""
-    no, allowed = (ANSWER, 0, 0, ERROR | EPERM), (ANSWER, 0, 0, ALLOW)
+def _steps(numbers: _Machine) -> list[Step]:
     return [
-        (LOAD, 0, 0, ARCH),
-        (EQUAL, 1, 0, machine.arch),
-        (ANSWER, 0, 0, KILL),
-        (LOAD, 0, 0, NUMBER),
-        (AT_LEAST, 0, 1, X32),
-        no,
         # The C library falls back on `clone`, whose arguments can be looked at.
-        (EQUAL, 0, 1, CLONE3),
-        (ANSWER, 0, 0, ERROR | ENOSYS),
-        *_by_argument(machine.clone, (ANY_BIT, 1, 0, CLONE_THREAD)),
+        *when(CLONE3, [NOT_THERE]),
+        *when(numbers.clone, [*argument(0), *any_bit(CLONE_THREAD, [ALLOW]), DENY]),
         # Limits of its own, and not those of others.
-        *_by_argument(machine.prlimit, (EQUAL, 1, 0, 0)),
+        *when(numbers.prlimit, [*argument(0), *when(0, [ALLOW]), DENY]),
         # It ends with who started it.
-        *_by_argument(machine.prctl, (EQUAL, 0, 1, PR_SET_PDEATHSIG)),
-        *(step for number in machine.refused for step in ((EQUAL, 0, 1, number), no)),
-        allowed,
+        *when(numbers.prctl, [*argument(0), *when(PR_SET_PDEATHSIG, [DENY]), ALLOW]),
+        *(step for number in numbers.refused for step in when(number, [DENY])),
     ]
-
-
-def _by_argument(number: int, judge: tuple[int, int, int, int]) -> list[tuple[int, int, int, int]]:
-    """Of a call of *number*: refused or let pass by its first argument."""
-    return [
-        (EQUAL, 0, 4, number),
-        (LOAD, 0, 0, FIRST),
-        judge,
-        (ANSWER, 0, 0, ERROR | EPERM),
-        (ANSWER, 0, 0, ALLOW),
-    ]
-
-
-def _checked(result: int) -> None:
-    if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))

@@ -18,9 +18,20 @@ from importlib import resources
 
 import rasterio
 
-from tilepipe_hub.running.sockets import can_be_few, only_tcp
+from tilepipe_hub.running import seccomp
+from tilepipe_hub.running.sockets import only_tcp
 
-__all__ = ["DRIVERS", "enclose", "gdal_options", "guards_ports", "is_possible", "lacking", "passing_ports", "place_of"]
+__all__ = [
+    "DRIVERS",
+    "enclose",
+    "gdal_options",
+    "guards_ports",
+    "guards_signals",
+    "is_possible",
+    "lacking",
+    "passing_ports",
+    "place_of",
+]
 
 DRIVERS = frozenset(
     {
@@ -51,6 +62,10 @@ LEAST = 2
 """The first version that lets files be renamed into another folder."""
 LEAST_PORTS = 4
 """The first version that knows ports."""
+LEAST_SCOPES = 6
+"""The first version that keeps signals in."""
+ALONE = 1 << 0 | 1 << 1
+"""No sockets of names that stand in no file, and no signals, but among those that are confined together."""
 PASSING = "/proc/sys/net/ipv4/ip_local_port_range"
 
 SYSTEM = (
@@ -85,7 +100,12 @@ def is_possible() -> bool:
 
 def guards_ports() -> bool:
     """Whether the kernel guards connections too."""
-    return _version() >= LEAST_PORTS and can_be_few()
+    return _version() >= LEAST_PORTS and seccomp.is_possible()
+
+
+def guards_signals() -> bool:
+    """Whether the kernel keeps signals from others, too."""
+    return _version() >= LEAST_SCOPES
 
 
 def lacking(*, files: bool, ports: bool) -> str | None:
@@ -109,7 +129,9 @@ def passing_ports() -> range:
 
 
 def enclose(*, readable: Iterable[str], writable: Iterable[str], ports: Iterable[int] | None = None) -> None:
-    """Give up all files but these, and what Python and GDAL are made of; for this thread and all it starts.
+    """Give up all files but these, and what Python and GDAL are made of, and signals to others (from Linux 6.12 on).
+
+    That holds for this thread and all it starts.
 
     Args:
         readable: files and folders; what is not there is left out.
@@ -124,8 +146,10 @@ def enclose(*, readable: Iterable[str], writable: Iterable[str], ports: Iterable
         raise OSError("this kernel guards no files")
     rights = (1 << (15 if version >= 3 else 14)) - 1
     guarded = struct.pack("Q", rights)
-    if ports is not None and version >= LEAST_PORTS:
-        guarded += struct.pack("Q", CONNECT)
+    if version >= LEAST_PORTS:
+        guarded += struct.pack("Q", CONNECT if ports is not None else 0)
+    if version >= LEAST_SCOPES:
+        guarded += struct.pack("Q", ALONE)
     libc = ctypes.CDLL(None, use_errno=True)
     rules = _checked(libc.syscall(CREATE, ctypes.c_char_p(guarded), ctypes.c_size_t(len(guarded)), 0))
     try:

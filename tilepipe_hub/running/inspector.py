@@ -26,7 +26,7 @@ from tilepipe.process import Process
 from tilepipe_hub.processes.engine import engine_schemas
 from tilepipe_hub.processes.signature import read_signature
 from tilepipe_hub.processes.told import LONGEST, written
-from tilepipe_hub.running import calls, confine
+from tilepipe_hub.running import calls, confine, seccomp
 
 __all__ = ["main"]
 
@@ -135,7 +135,7 @@ def _give_up(wire: int, own: str, order: Mapping[str, Any]) -> None:
     try:
         if confine.is_possible():
             confine.enclose(readable=order["readable"], writable=[own])
-        if calls.is_possible():
+        if seccomp.is_possible():
             calls.give_up_calls()
     except OSError as error:
         raise ProcessError(f"its process cannot be kept from files and others here: {error}") from error

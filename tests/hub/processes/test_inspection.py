@@ -24,7 +24,7 @@ from tilepipe_hub.processes.schema import WORDS
 from tilepipe_hub.processes.signature import Signature
 from tilepipe_hub.processes.told import LONGEST, Words, believed, written
 from tilepipe_hub.processes.values import mistakes
-from tilepipe_hub.running import calls, confine
+from tilepipe_hub.running import confine, seccomp
 
 GOOD = '"""Good."""\ndef execute(dem, size: int = 3):\n    return None\n'
 FORGED = {
@@ -107,7 +107,7 @@ EVIL = {
 }
 
 confined = pytest.mark.skipif(
-    not (confine.is_possible() and calls.is_possible()), reason="this kernel keeps no process from files"
+    not (confine.is_possible() and seccomp.is_possible()), reason="this kernel keeps no process from files"
 )
 hurried = partial(inspect, limit_s=3.0)
 

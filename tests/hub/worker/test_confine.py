@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from tilepipe_hub.running.confine import enclose, guards_ports, lacking, passing_ports
+from tilepipe_hub.running.confine import enclose, guards_ports, guards_signals, lacking, passing_ports
 
 # Nothing but the calls under test is done between the fork and the end.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
@@ -112,3 +112,11 @@ def test_an_operator_is_told_what_the_kernel_does_not_guard(files, ports, words)
 
 def test_an_operator_is_told_nothing_where_the_kernel_guards_all():
     assert lacking(files=True, ports=True) is None
+
+
+@pytest.mark.skipif(not guards_signals(), reason="this kernel guards no signals")
+def test_no_signal_reaches_a_process_outside():
+    outside = os.getpid()
+
+    assert enclosed(lambda: os.kill(outside, 0), None) == "Operation not permitted"
+    assert enclosed(lambda: os.kill(os.getpid(), 0), None) == ""
