@@ -108,6 +108,8 @@ class End:
     """Of a failed job: the exception document."""
     results: Mapping[str, Any] | None = None
     """Output id: value or link."""
+    progress: Progress | None = None
+    """How far it came; None: as was told last. One write says both, because a job may be written only so often."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,6 +250,7 @@ def moved(
     if job.status == "running" and to != "dismissed" and number is None:
         raise MoveRefused(f"job {job.id!r} is running; only the worker that holds it can say that it is {to}")
     end = end or End(message=job.message)
+    progress = job.progress.onto(end.progress) if end.progress else job.progress
     return replace(
         job,
         status=to,
@@ -256,7 +259,7 @@ def moved(
         results=end.results,
         updated=now,
         finished=now if to in ENDED else None,
-        progress=replace(job.progress, percent=100, eta_s=None) if to == "successful" else job.progress,
+        progress=replace(progress, percent=100, eta_s=None) if to == "successful" else progress,
         lease=replace(job.lease, until=now) if job.lease else None,
     )
 

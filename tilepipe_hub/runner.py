@@ -28,6 +28,7 @@ from tilepipe_hub.running.confine import enclose, passing_ports
 from tilepipe_hub.running.discreet import discreet
 from tilepipe_hub.running.execution import execution
 from tilepipe_hub.running.order import Order, order_of
+from tilepipe_hub.running.rehearsal import rehearse
 
 __all__ = ["main"]
 
@@ -43,7 +44,7 @@ def main() -> None:
     _die_with_parent()
     _go_first()
     orders, wire = _hide_ends()
-    _warm()
+    _warm(orders)
     text, rest = _first_line(orders)
     if not text:
         return
@@ -66,12 +67,15 @@ def _ports(order: Order) -> tuple[int, ...] | None:
     return order.ports if order.ports is None or order.executor != "dask" else (*order.ports, *passing_ports())
 
 
-def _warm() -> None:
-    """Load what most jobs need, while there is no order yet."""
+def _warm(orders: int) -> None:
+    """Load what most jobs need, and use it once while there is no order yet."""
     for kind, name in USUAL:
         # A job that asks for it will say what is wrong with it.
         with suppress(RecipeError):
             find(kind, name)
+    if not select.select([orders], [], [], 0)[0]:
+        rehearse(os.getcwd())
+        gc.collect()
     # What is loaded by now stays to the end, and looking through all of it takes as long as a small tile.
     gc.freeze()
 

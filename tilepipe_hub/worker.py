@@ -69,6 +69,7 @@ class Worker:
     followers: Followers | None = None
     traces: Traces = field(default_factory=partial(Traces, None, service=""))
     _jobs: dict[str, threading.Thread] = field(default_factory=dict)
+    _news: threading.Event | None = None
     _spare: Child | None = None
     """A process that has imported the engine, for the next job."""
     _proxy: Proxy | None = None
@@ -89,22 +90,21 @@ class Worker:
         sweeping = threading.Thread(target=self._sweep, args=(stopping,), name="expire", daemon=True)
         sweeping.start()
         log.info("worker %s waits for jobs", self.name)
+        self._news = news
         while not stopping.is_set():
-            self._jobs = {name: thread for name, thread in self._jobs.items() if thread.is_alive()}
             if len(self._jobs) < rules.concurrency:
                 self._warm()
                 if self._take():
                     continue
-            # Looking for a free hand costs nothing, looking for a job asks the store.
-            (news or stopping).wait(rules.poll_s if len(self._jobs) < rules.concurrency else min(0.05, rules.poll_s))
+            (news or stopping).wait(rules.poll_s)
             if news is not None:
                 news.clear()
         self._draining = time.monotonic()
         log.info("worker %s takes no more jobs and waits for %d", self.name, len(self._jobs))
-        for thread in self._jobs.values():
+        for thread in list(self._jobs.values()):
             thread.join()
         if self._spare is not None:
-            self._spare.kill()
+            self._spare.reap()
         if self._proxy is not None:
             self._proxy.close()
 
@@ -172,7 +172,10 @@ class Worker:
             give_up(job, store=self.store, reason="the worker could not run it, and its log says why")
         finally:
             if spare is not None:
-                spare.kill()
+                spare.reap()
+            del self._jobs[f"{job.id} {job.number}"]
+            if self._news is not None:
+                self._news.set()
 
     def _starter(self, job: Job, spare: Child | None, secrets: Mapping[str, str]) -> Callable[[float], Undertaking]:
         """What begins the job; the first time in the process that is there already."""

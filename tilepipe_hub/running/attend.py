@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from tilepipe_hub.errors import MoveRefused, NoSuchJob, StoreError
@@ -78,12 +78,18 @@ def attend(
     hands = _Hands(job=job, beats=beats, rules=rules, draining=draining, told=told, follow=follow)
     verdict = LEFT
     try:
-        verdict = hands.bring(start)
-        if verdict is not LEFT:
-            beats.tell(lines=[f"lease {job.number}: {verdict.to}: {verdict.end.message}"])
+        try:
+            verdict = hands.bring(start)
+            if verdict is not LEFT:
+                beats.tell(lines=[f"lease {job.number}: {verdict.to}: {verdict.end.message}"])
+        finally:
+            lines = beats.close()
+        if verdict.to != "accepted":
+            # Who takes it up again counts again; the next write may come at once.
+            verdict = verdict._replace(end=replace(verdict.end, progress=hands.progress))
+        return None if verdict is LEFT else _settled(job, store, verdict, lines)
     finally:
-        lines = beats.close()
-    return None if verdict is LEFT else _settled(job, store, verdict, lines)
+        hands.let_go()
 
 
 def give_up(job: Job, *, store: Store, reason: str) -> Job | None:
@@ -101,7 +107,9 @@ class _Hands:
     draining: Callable[[], float | None]
     told: Callable[[str], str]
     follow: Callable[[Progress], None]
-    progress: Progress = field(default_factory=Progress)
+    progress: Progress | None = None
+    """None until the work has told."""
+    work: Undertaking | None = None
     begun: float = field(default_factory=time.monotonic)
     told_until: float = 0.0
     """What the work was told last; it ends itself then."""
@@ -111,13 +119,14 @@ class _Hands:
     kill_at: float = float("inf")
 
     def bring(self, start: Callable[[float], Undertaking]) -> _Verdict:
-        """Run the job, again if its process crashes, until there is a verdict."""
+        """Run the job, again if its process crashes, until there is a verdict; the work has been killed then."""
         crashes = 0
         while True:
             if not self._is_ours():
                 return LEFT
             self.told_until, self.paused = self.beats.held_until, False
-            work = start(self.told_until)
+            self.work = work = start(self.told_until)
+            self.beats.start()
             try:
                 verdict = self._run(work)
                 late = time.monotonic() >= self.told_until
@@ -125,6 +134,7 @@ class _Hands:
                 work.kill()
             if verdict is not None:
                 return verdict
+            work.reap()
             if late:
                 # It ended itself, because its time was over: the worker or the store was held up.
                 continue
@@ -133,6 +143,11 @@ class _Hands:
             if self.job.attempts + crashes >= self.rules.max_attempts:
                 return _failed(f"{words}, and that {_times(self.job.attempts + crashes)}")
             self.beats.tell(lines=[f"{words}; it is tried again"])
+
+    def let_go(self) -> None:
+        """Wait for the work to be gone, which nobody else has to wait for: it was killed."""
+        if self.work is not None:
+            self.work.reap()
 
     def _run(self, work: Undertaking) -> _Verdict | None:
         """Attend the work; None where it ended without a word."""
@@ -157,7 +172,7 @@ class _Hands:
     def _take(self, message: Message) -> None:
         if message["kind"] == "progress":
             seconds = time.monotonic() - self.begun
-            self.progress = progress_of(dict(message), seconds=seconds, before=self.progress)
+            self.progress = progress_of(dict(message), seconds=seconds, before=self.progress or Progress())
             self.beats.tell(self.progress)
             self.follow(self.progress)
         elif message["kind"] in {"log", "print"} and self.beats.takes_lines:
@@ -168,8 +183,8 @@ class _Hands:
         if message["status"] == "busy":
             return _Verdict("accepted", End(message="its folder is still held by another worker"))
         words = self.told(message["message"])
-        end = End(message=words, problem=message.get("problem"), results=message.get("results"))
-        return _Verdict(message["status"], end)
+        problem, results = message.get("problem"), message.get("results")
+        return _Verdict(message["status"], End(message=words, problem=problem, results=results))
 
     def _watch_lease(self, work: Undertaking) -> None:
         """Let the work go on for as long as the job is ours for certain, and not do anything beyond."""

@@ -1,8 +1,10 @@
 """When a worker speaks to the store about a job, and what it hears back.
 
-It says that it lives every `beat_s`. What there is to tell goes with that, and sooner, but never more than twice a
-second. While the store is away, what was not told waits. Until `held_until` the job is ours for certain: that is
-reckoned from before the call that prolonged the lease, so no other worker can have been given it by then.
+It says that it lives every `beat_s`. What there is to tell goes with that, and sooner, but a job is written at most
+twice within any second, whatever there is to tell: its claim and the signs of life lie a second apart, and its end may
+come at any moment between. While the store is away, what was not told waits. Until `held_until` the job is ours for
+certain: that is reckoned from before the call that prolonged the lease, so no other worker can have been given it by
+then.
 """
 
 import logging
@@ -19,8 +21,8 @@ __all__ = ["LINES", "Beats", "progress_of"]
 
 log = logging.getLogger(__name__)
 
-APART_S = 0.5
-"""Between two writes of one job."""
+APART_S = 1.0
+"""Between the answer to one write of a job and the next: the store's moments of the two lie further apart still."""
 LISTEN_S = 1.0
 """Between two looks whether the job was dismissed."""
 LINES = 10_000
@@ -38,6 +40,8 @@ class Beats:
         self._lease_s = lease_s
         self._beat_s = beat_s
         self._news = threading.Condition()
+        self._carried = time.monotonic()
+        """When progress may last have been written."""
         self._progress: Progress | None = None
         self._lines: list[str] = []
         self._told = 0
@@ -46,11 +50,16 @@ class Beats:
         """Moment of the monotonic clock."""
         self.heard: Signal = "continue"
         self._thread = threading.Thread(target=self._run, name=f"beats-{job.id}", daemon=True)
-        self._thread.start()
+
+    def start(self) -> None:
+        """Begin; may be called again."""
+        if self._thread.ident is None:
+            self._thread.start()
 
     def tell(self, progress: Progress | None = None, lines: Iterable[str] = ()) -> None:
         """Have this written when it is time; of several progresses only the last is."""
         with self._news:
+            had_news = self._has_news
             self._progress = progress or self._progress
             for line in lines:
                 self._told += 1
@@ -58,7 +67,8 @@ class Beats:
                     self._lines.append(line)
                 elif self._told == LINES + 1:
                     self._lines.append(f"the log ends here, after {LINES:,} lines")
-            self._news.notify()
+            if not had_news:
+                self._news.notify()
 
     @property
     def takes_lines(self) -> bool:
@@ -66,14 +76,31 @@ class Beats:
         return self._told <= LINES
 
     def close(self) -> list[str]:
-        """Say what is left to say if the store is there, and no more; lines of the log that it did not take."""
+        """Write down what is left of the log if the store is there, and no more; lines that it did not take.
+
+        Progress that was not told goes with the end of the job.
+        """
         with self._news:
             self._closed = True
             self._news.notify()
-        self._thread.join()
-        if self.heard == "continue" and (self._progress or self._lines):
-            self._beat()
-        return self._lines if self.heard == "continue" else []
+        if self._thread.ident is not None:
+            self._thread.join()
+        if self.heard != "continue":
+            return []
+        if self._lines and time.monotonic() < self.held_until:
+            try:
+                self._store.log(self._job.id, self._lines)
+            except NoSuchJob:
+                return []
+            except StoreError as error:
+                log.warning("job %s: %s", self._job.id, error)
+                return self._lines
+            return []
+        return self._lines
+
+    @property
+    def _has_news(self) -> bool:
+        return self._progress is not None or bool(self._lines)
 
     def _run(self) -> None:
         beaten = listened = time.monotonic()
@@ -86,10 +113,11 @@ class Beats:
             listened = time.monotonic()
             if not self._is_due(beaten) and not self._is_dismissed():
                 continue
-            beaten = listened
-            if not self._beat():
+            while not self._beat():
                 with self._news:
-                    self._news.wait_for(lambda: self._closed, AGAIN_S)
+                    if self._news.wait_for(lambda: self._closed, AGAIN_S):
+                        return
+            beaten = time.monotonic()
 
     def _is_dismissed(self) -> bool:
         """Whether the job's owner has no more use for it, which is looked for more often than is written."""
@@ -101,25 +129,30 @@ class Beats:
 
     def _is_due(self, beaten: float) -> bool:
         """Whether it is time to write."""
-        has_news = self._progress is not None or bool(self._lines)
-        return time.monotonic() - beaten >= (APART_S if has_news else self._beat_s)
+        return time.monotonic() - beaten >= (APART_S if self._has_news else self._beat_s)
 
     def _wait(self, beaten: float, listened: float) -> float:
         """Seconds until there is something to do."""
-        has_news = self._progress is not None or bool(self._lines)
-        write = beaten + (APART_S if has_news else self._beat_s)
+        write = beaten + (APART_S if self._has_news else self._beat_s)
         return min(write, listened + LISTEN_S) - time.monotonic()
 
     def _beat(self) -> bool:
         """One sign of life with all there is to tell; False where the store did not answer."""
-        with self._news:
-            progress, self._progress = self._progress, None
-            lines, self._lines = self._lines, []
         began = time.monotonic()
+        progress: Progress | None = None
+        with self._news:
+            # A call that failed may have had its effect.
+            if began - self._carried >= APART_S:
+                progress, self._progress = self._progress, None
+            lines, self._lines = self._lines, []
         try:
-            self.heard = self._store.beat(
-                self._job.id, number=self._job.number, lease_s=self._lease_s, progress=progress
-            )
+            try:
+                self.heard = self._store.beat(
+                    self._job.id, number=self._job.number, lease_s=self._lease_s, progress=progress
+                )
+            finally:
+                if progress is not None:
+                    self._carried = time.monotonic()
             if self.heard != "continue":
                 return True
             progress, self.held_until = None, began + self._lease_s

@@ -38,6 +38,8 @@ PATHS = (
 )
 """Those that name files it needs."""
 
+PART, PIPE_READS = 1 << 16, 16
+"""Bytes read at once, and how often that is done to have all that a pipe holds: a MiB at the most."""
 LONGEST = 1 << 20
 """Bytes of a line; what is longer is cut in pieces."""
 
@@ -71,7 +73,11 @@ class Undertaking(Protocol):
         ...
 
     def kill(self) -> None:
-        """End it now, with all that it started; may be called again."""
+        """End it now, with all that it started; does not wait, and may be called again."""
+        ...
+
+    def reap(self) -> None:
+        """Wait for its end, and remove what it had; kills it where it was not, and may be called again."""
         ...
 
 
@@ -139,6 +145,8 @@ class Child:
         elif not self._read:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(max(timeout_s, 0.01))
+        elif any(message["kind"] == "end" for message in found):
+            found += self._last_words()
         return found if self._guest is None else blamed(self._guest, found)
 
     @property
@@ -170,7 +178,11 @@ class Child:
         self._signal(signal.SIGCONT)
 
     def kill(self) -> None:
-        self._signal(signal.SIGKILL)
+        if not self._over:
+            self._signal(signal.SIGKILL)
+
+    def reap(self) -> None:
+        self.kill()
         self._process.wait()
         self._end()
 
@@ -186,7 +198,7 @@ class Child:
             os.killpg(self._process.pid, number)
 
     def _take(self, file: int) -> list[Message]:
-        part = os.read(file, 1 << 16)
+        part = os.read(file, PART)
         if not part:
             return self._rest(file)
         lines = self._read[file]
@@ -196,6 +208,19 @@ class Child:
             whole, last = [*whole, last], b""
         self._read[file] = bytearray(last)
         return [message for line in whole for message in self._message(file, line)]
+
+    def _last_words(self) -> list[Message]:
+        """What was printed before the end was told by another pipe; not what somebody goes on printing."""
+        found: list[Message] = []
+        for file in [file for file in self._read if file != self._wire]:
+            for _ in range(PIPE_READS):
+                if file not in self._read or not select.select([file], [], [], 0)[0]:
+                    break
+                found += self._take(file)
+            found += self._message(file, bytes(self._read.get(file, b"")))
+            if file in self._read:
+                self._read[file].clear()
+        return found
 
     def _rest(self, file: int) -> list[Message]:
         return self._message(file, bytes(self._read.pop(file)))

@@ -32,6 +32,7 @@ Message = Mapping[str, Any]
 """What is told while a job runs: of kind `progress`, `log` or `end`."""
 
 TYPES = {"item": ITEM_TYPE, "vrt": VRT_TYPE, "report": REPORT_TYPE}
+VERSION = metadata.version("tilepipe")
 TELL_EVERY_S = 0.1
 HELD_S = 60.0
 """How long another process may still hold the folder: one that was paused, and is being ended."""
@@ -105,7 +106,7 @@ def _made(order: Order, pipeline: Pipeline, count: Count, *, told: Callable[[str
                     yield {"kind": "progress", **count.figures()}
                     shown = time.monotonic()
     finally:
-        report = count.report(told(pipeline.process.name), metadata.version("tilepipe"), told=told)
+        report = count.report(told(pipeline.process.name), VERSION, told=told)
         pipeline.storage.put(FILES["report"], json.dumps(report, indent=1).encode())
     yield {"kind": "progress", **count.figures()}
 

@@ -48,3 +48,6 @@ class Pausing:
 
     def kill(self) -> None:
         self._over = True
+
+    def reap(self) -> None:
+        """There is nothing to wait for."""

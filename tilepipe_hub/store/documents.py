@@ -120,8 +120,7 @@ def beating(*, lease_s: float, progress: Progress | None, message: str | None) -
     if message is not None:
         changes |= {"message": {"$literal": clean(message)}, "updated": "$$NOW"}
     if progress is not None:
-        highest = {name: {"$max": [f"$progress.{name}", getattr(progress, name)]} for name in ("percent", "done")}
-        changes |= {"progress": {**_plain(progress), **highest}, "updated": "$$NOW"}
+        changes |= {"progress": _onto(progress), "updated": "$$NOW"}
     return [{"$set": changes}]
 
 
@@ -140,8 +139,11 @@ def moving(to: Status, end: End | None, *, keep_s: float | None) -> list[Documen
         changes["finished"] = "$$NOW"
         if keep_s is not None:
             changes["expires"] = _later(keep_s)
+    progress = _onto(end.progress) if end and end.progress else {}
     if to == "successful":
-        changes["progress"] = {"percent": 100, "eta_s": None}
+        progress |= {"percent": 100, "eta_s": None}
+    if progress:
+        changes["progress"] = progress
     return [{"$set": changes}]
 
 
@@ -194,6 +196,12 @@ def _duration(shortest_s: float | None, longest_s: float | None) -> Document:
 
 def _plain(progress: Progress) -> Document:
     return {name: getattr(progress, name) for name in progress.__dataclass_fields__}
+
+
+def _onto(progress: Progress) -> Document:
+    """What `Progress.onto` makes of what is there."""
+    highest = {name: {"$max": [f"$progress.{name}", getattr(progress, name)]} for name in ("percent", "done")}
+    return {**_plain(progress), **highest}
 
 
 def _later(by_s: float) -> Document:

@@ -36,6 +36,7 @@ SELECT jobs.* FROM jobs WHERE status = 'accepted' AND owner = (
     (SELECT count(*) FROM jobs WHERE status = 'running' AND jobs.owner = oldest.owner), created LIMIT 1
 ) ORDER BY created, id LIMIT 1
 """
+FIGURES = ("percent", "done", "total", "failed", "rate", "eta_s")
 SILENT = "SELECT * FROM jobs INDEXED BY jobs_lease WHERE status = 'running' AND until < ? ORDER BY until LIMIT 1"
 
 
@@ -136,8 +137,8 @@ class SqliteStore:
             job = moved(_job(db, job_id), to, expect=expect, now=now, number=number, end=end)
             if job.ended and self._keep_s is not None:
                 job = replace(job, expires=now + self._keep_s)
-            names = ("status", "message", "percent", "eta_s", "updated", "finished", "until", "expires")
-            return _write(db, job, (*names, "problem", "results"))
+            names = ("status", "message", "updated", "finished", "until", "expires", "problem", "results")
+            return _write(db, job, (*names, *FIGURES))
 
     def claim(self, worker: str, *, lease_s: float) -> Job | None:
         with self._writes() as db:
@@ -165,8 +166,7 @@ class SqliteStore:
                 job = beaten(job, number=number, now=self._now(), lease_s=lease_s, progress=progress, message=message)
             except (NoSuchJob, MoveRefused):
                 return "lost"
-            figures = ("percent", "done", "total", "failed", "rate", "eta_s")
-            _write(db, job, ("until", "updated", "message", *figures))
+            _write(db, job, ("until", "updated", "message", *FIGURES))
             return "continue"
 
     def log(self, job_id: str, lines: Sequence[str]) -> None:

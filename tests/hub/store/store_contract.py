@@ -215,6 +215,18 @@ class StoreContract:
         assert (ended.message, ended.results, ended.progress.percent) == ("$done", end.results, 100)
         assert ended.finished >= ended.started
 
+    def test_the_end_may_tell_the_last_progress_too(self, store):
+        job, other = self.running(store), self.running(store)
+        store.beat(other.id, number=1, lease_s=100, progress=Progress(percent=50, done=6, total=9))
+        end = End(progress=Progress(percent=40, done=4, total=12, failed=3, rate=0.5, eta_s=3.0))
+
+        done = store.move(job.id, "successful", expect=["running"], number=1, end=end)
+        failed = store.move(other.id, "failed", expect=["running"], number=1, end=end)
+
+        assert done.progress == Progress(percent=100, done=4, total=12, failed=3, rate=0.5, eta_s=None)
+        assert failed.progress == Progress(percent=50, done=6, total=12, failed=3, rate=0.5, eta_s=3.0)
+        assert (store.get(job.id), store.get(other.id)) == (done, failed)
+
     def test_a_failed_job_has_its_problem_and_may_have_results(self, store):
         job = self.running(store)
         end = End(message="no", problem={"type": "x", "$detail": ODD}, results={})

@@ -174,6 +174,19 @@ def test_the_owner_reads_what_the_code_said_without_paths_and_secrets(local):
     assert str(local.folder) not in told
 
 
+def test_the_last_words_are_in_the_log_also_without_the_end_of_their_line(local):
+    (local.folder / "figures.py").write_text(
+        '"""Words."""\ndef execute(*, notes: str = ""):\n'
+        '    for number in range(60):\n        print(f"{number} " + "x" * 1000)\n    print("the last", end="")\n'
+    )
+    local.hire()
+
+    log = local.log(local.ended(local.submit(tiles=(1, 1))).id)
+
+    assert sum(line.endswith("x" * 1000) for line in log) == 60
+    assert log[-2] == "the last"
+
+
 def test_a_process_knows_no_variable_that_was_not_named(local):
     (local.folder / "figures.py").write_text(
         '"""Variables."""\nimport os\n\ndef execute(*, notes: str = ""):\n    print(sorted(os.environ))\n'
