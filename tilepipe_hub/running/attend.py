@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from tilepipe_hub.errors import MoveRefused, NoSuchJob, StoreError
-from tilepipe_hub.job import End, Job, Progress, Status, problem_of
+from tilepipe_hub.job import ENDED, End, Job, Progress, Status, problem_of
 from tilepipe_hub.running.beats import Beats, progress_of
 from tilepipe_hub.running.child import Message, Undertaking
 from tilepipe_hub.store.protocol import LINE_CHARS, Store
@@ -80,14 +80,20 @@ def attend(
     try:
         try:
             verdict = hands.bring(start)
-            if verdict is not LEFT:
-                beats.tell(lines=[f"lease {job.number}: {verdict.to}: {verdict.end.message}"])
+            last = f"lease {job.number}: {verdict.to}: {verdict.end.message}"
+            if verdict.to not in ENDED:
+                # Whoever takes the job now writes below.
+                beats.tell(lines=[last])
         finally:
             lines = beats.close()
-        if verdict.to != "accepted":
-            # Who takes it up again counts again; the next write may come at once.
+        if verdict is LEFT:
+            return None
+        if verdict.to in ENDED:
+            # What was printed is there before the end is; this line says no more than the job itself.
+            lines.append(last)
             verdict = verdict._replace(end=replace(verdict.end, progress=hands.progress))
-        return None if verdict is LEFT else _settled(job, store, verdict, lines)
+        # Of a job given back no progress is told: its next worker may write at once, and counts again.
+        return _settled(job, store, verdict, lines)
     finally:
         hands.let_go()
 

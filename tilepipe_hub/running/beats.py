@@ -85,18 +85,9 @@ class Beats:
             self._news.notify()
         if self._thread.ident is not None:
             self._thread.join()
-        if self.heard != "continue":
-            return []
-        if self._lines and time.monotonic() < self.held_until:
-            try:
-                self._store.log(self._job.id, self._lines)
-            except NoSuchJob:
-                return []
-            except StoreError as error:
-                log.warning("job %s: %s", self._job.id, error)
-                return self._lines
-            return []
-        return self._lines
+        if self.heard == "continue":
+            self._log()
+        return self._lines if self.heard == "continue" else []
 
     @property
     def _has_news(self) -> bool:
@@ -104,6 +95,7 @@ class Beats:
 
     def _run(self) -> None:
         beaten = listened = time.monotonic()
+        self._log()
         while self.heard == "continue":
             with self._news:
                 while not self._closed and (wait := self._wait(beaten, listened)) > 0:
@@ -118,6 +110,8 @@ class Beats:
                     if self._news.wait_for(lambda: self._closed, AGAIN_S):
                         return
             beaten = time.monotonic()
+            if self.heard == "continue":
+                self._log()
 
     def _is_dismissed(self) -> bool:
         """Whether the job's owner has no more use for it, which is looked for more often than is written."""
@@ -136,36 +130,43 @@ class Beats:
         write = beaten + (APART_S if self._has_news else self._beat_s)
         return min(write, listened + LISTEN_S) - time.monotonic()
 
+    def _log(self) -> None:
+        """Write down the lines there are; that asks for no lease number, so only while the job is ours for certain."""
+        with self._news:
+            lines, self._lines = self._lines, []
+        try:
+            if lines and time.monotonic() < self.held_until:
+                self._store.log(self._job.id, lines)
+                lines = []
+        except NoSuchJob:
+            self.heard = "lost"
+        except StoreError as error:
+            log.warning("job %s: %s", self._job.id, error)
+        with self._news:
+            self._lines = lines + self._lines
+
     def _beat(self) -> bool:
-        """One sign of life with all there is to tell; False where the store did not answer."""
+        """One sign of life, with progress if it is time for that; False where the store did not answer."""
         began = time.monotonic()
         progress: Progress | None = None
         with self._news:
             # A call that failed may have had its effect.
             if began - self._carried >= APART_S:
                 progress, self._progress = self._progress, None
-            lines, self._lines = self._lines, []
         try:
-            try:
-                self.heard = self._store.beat(
-                    self._job.id, number=self._job.number, lease_s=self._lease_s, progress=progress
-                )
-            finally:
-                if progress is not None:
-                    self._carried = time.monotonic()
-            if self.heard != "continue":
-                return True
-            progress, self.held_until = None, began + self._lease_s
-            # The log asks for no lease number, so it is written only when the job was ours a moment ago.
-            if lines:
-                self._store.log(self._job.id, lines)
-        except NoSuchJob:
-            self.heard = "lost"
+            self.heard = self._store.beat(
+                self._job.id, number=self._job.number, lease_s=self._lease_s, progress=progress
+            )
         except StoreError as error:
             log.warning("job %s: %s", self._job.id, error)
             with self._news:
-                self._progress, self._lines = self._progress or progress, lines + self._lines
+                self._progress = self._progress or progress
             return False
+        finally:
+            if progress is not None:
+                self._carried = time.monotonic()
+        if self.heard == "continue":
+            self.held_until = began + self._lease_s
         return True
 
 

@@ -184,7 +184,7 @@ def test_the_last_words_are_in_the_log_also_without_the_end_of_their_line(local)
     log = local.log(local.ended(local.submit(tiles=(1, 1))).id)
 
     assert sum(line.endswith("x" * 1000) for line in log) == 60
-    assert log[-2] == "the last"
+    assert "the last" in log
 
 
 def test_a_process_knows_no_variable_that_was_not_named(local):
