@@ -72,9 +72,8 @@ def attend(
     """
     if job.attempts >= rules.max_attempts:
         return _settled(job, store, _failed(f"{job.attempts} workers fell silent while they ran it"), [])
-    beats = Beats(store, job, lease_s=rules.lease_s, beat_s=rules.beat_s, held_until=held_until)
-    worker = job.lease.worker if job.lease else ""
-    beats.tell(lines=[f"lease {job.number}: {worker} takes the job"])
+    opening = f"lease {job.number}: {job.lease.worker if job.lease else ''} takes the job"
+    beats = Beats(store, job, lease_s=rules.lease_s, beat_s=rules.beat_s, held_until=held_until, opening=[opening])
     hands = _Hands(job=job, beats=beats, rules=rules, draining=draining, told=told, follow=follow)
     verdict = LEFT
     try:

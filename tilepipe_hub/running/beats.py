@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 APART_S = 1.0
 """Between the answer to one write of a job and the next: the store's moments of the two lie further apart still."""
+FIRST_S = 0.2
+"""Before the log is begun: a small job has ended by then, and should not have to share its processor with the store."""
 LISTEN_S = 1.0
 """Between two looks whether the job was dismissed."""
 LINES = 10_000
@@ -34,7 +36,9 @@ AGAIN_S = 0.2
 class Beats:
     """A thread that speaks for one job."""
 
-    def __init__(self, store: Store, job: Job, *, lease_s: float, beat_s: float, held_until: float) -> None:
+    def __init__(
+        self, store: Store, job: Job, *, lease_s: float, beat_s: float, held_until: float, opening: Iterable[str] = ()
+    ) -> None:
         self._store = store
         self._job = job
         self._lease_s = lease_s
@@ -44,6 +48,8 @@ class Beats:
         """When progress may last have been written."""
         self._progress: Progress | None = None
         self._lines: list[str] = []
+        self._opening = list(opening)
+        """Lines of the log above all others, for which nothing has to wait."""
         self._told = 0
         self._closed = False
         self.held_until = held_until
@@ -85,9 +91,9 @@ class Beats:
             self._news.notify()
         if self._thread.ident is not None:
             self._thread.join()
-        if self.heard == "continue":
+        if self.heard == "continue" and self._lines:
             self._log()
-        return self._lines if self.heard == "continue" else []
+        return [*self._opening, *self._lines] if self.heard == "continue" else []
 
     @property
     def _has_news(self) -> bool:
@@ -95,7 +101,13 @@ class Beats:
 
     def _run(self) -> None:
         beaten = listened = time.monotonic()
+        with self._news:
+            if self._news.wait_for(lambda: self._closed, FIRST_S):
+                return
+            later, self._lines = self._lines, []
         self._log()
+        with self._news:
+            self._lines = later + self._lines
         while self.heard == "continue":
             with self._news:
                 while not self._closed and (wait := self._wait(beaten, listened)) > 0:
@@ -133,7 +145,7 @@ class Beats:
     def _log(self) -> None:
         """Write down the lines there are; that asks for no lease number, so only while the job is ours for certain."""
         with self._news:
-            lines, self._lines = self._lines, []
+            lines, self._lines, self._opening = [*self._opening, *self._lines], [], []
         try:
             if lines and time.monotonic() < self.held_until:
                 self._store.log(self._job.id, lines)
