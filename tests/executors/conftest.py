@@ -2,9 +2,10 @@
 
 import pytest
 
+from executors.kubernetes import running_kubernetes
 from executors.servers import running_gateway, running_scheduler
 
-__all__ = ["gateway", "scheduler", "shared_scheduler"]
+__all__ = ["gateway", "kubernetes_server", "scheduler", "shared_scheduler"]
 
 
 @pytest.fixture
@@ -27,3 +28,11 @@ def gateway(tmp_path_factory):
     pytest.importorskip("dask_gateway_server", reason="dask-gateway-server is not installed")
     with running_gateway(tmp_path_factory.mktemp("gateway")) as gateway:
         yield gateway
+
+
+@pytest.fixture(scope="session")
+def kubernetes_server(tmp_path_factory):
+    """A Kubernetes with the Dask operator, for all tests."""
+    pytest.importorskip("dask_kubernetes", reason="dask-kubernetes is not installed")
+    with running_kubernetes(tmp_path_factory.mktemp("kubernetes")) as server:
+        yield server

@@ -231,13 +231,15 @@ def test_a_wrong_address_is_told_in_time(opened, monkeypatch):
         ({"kind": "no_such_package.Cluster"}, "needs what is not installed"),
         ({"kind": "distributed.NoSuchCluster"}, "distributed has no class 'NoSuchCluster'"),
         ({"kind": "collections.OrderedDict", "n": 3}, "starts no Dask cluster"),
-        ({"kind": "kubernetes"}, r"kubernetes needs what is not installed: .*pip install 'tilepipe\[kubernetes\]'"),
+        ({"kind": "kubernetes", "workers": 1}, r"needs what is not installed: .*pip install 'tilepipe\[kubernetes\]'"),
     ],
 )
 def test_what_a_class_does_not_take_is_named_before_anything_starts(opened, document, message, tmp_path, monkeypatch):
     (tmp_path / "sbatch").write_text("#!/bin/sh\n")
     (tmp_path / "sbatch").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setitem(sys.modules, "dask_kubernetes", None)
+    monkeypatch.delitem(sys.modules, "tilepipe.executors.kubernetes", raising=False)
 
     with pytest.raises(RecipeError, match=message):
         opened(document)

@@ -3,8 +3,10 @@
 import math
 import os
 import signal
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from typing import Any
 
 import distributed
 from distributed import Client
@@ -146,6 +148,8 @@ class Cluster:
         if self._spec.kind == "gateway":
             options = options.get("options", {})
             return max(1, int(options.get("worker_cores", 1)))
+        if self._spec.kind == "kubernetes":
+            return _cores(options)
         if "cores" in options:
             return max(1, int(options["cores"]) // int(options.get("processes") or 1))
         return max(1, int(options.get("threads_per_worker", 1)))
@@ -180,7 +184,8 @@ def connected(place: Deployed | str, *, timeout_s: float) -> Client:
         ClusterError: none answers within the time.
     """
     address = place if isinstance(place, str) else place.scheduler_address
-    security = None if isinstance(place, str) else place.security
+    # Not every class of clusters has keys for its traffic.
+    security = getattr(place, "security", None)
     try:
         # By its address: a client of a cluster as such waits until all its workers are there.
         return Client(address, security=security, timeout=timeout_s, set_as_default=False, name="tilepipe")
@@ -189,6 +194,14 @@ def connected(place: Deployed | str, *, timeout_s: float) -> Client:
             f"no scheduler answers at {address} within {timeout_s:.0f} s ({error}); "
             "see whether it runs, and whether the address and the firewall let this machine in"
         ) from error
+
+
+def _cores(options: Mapping[str, Any]) -> int:
+    """The cores of a container by its limits, as Dask takes them: 2, "2" or "1500m"; 1 where it has none."""
+    limit = str((options.get("resources") or {}).get("limits", {}).get("cpu", "1"))
+    with suppress(ValueError):
+        return max(1, math.ceil(float(limit[:-1]) / 1000 if limit.endswith("m") else float(limit)))
+    return 1
 
 
 def _leave(client: Client) -> None:

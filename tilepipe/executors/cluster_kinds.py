@@ -56,7 +56,7 @@ def launch(spec: ClusterSpec) -> Deployed:
     """
     if spec.kind == "local":
         return _local(spec)
-    if spec.workers is None and (spec.kind == "gateway" or spec.kind in QUEUES):
+    if spec.workers is None and (spec.kind in {"gateway", "kubernetes"} or spec.kind in QUEUES):
         raise RecipeError(
             f"a {spec.kind} cluster starts without workers and is not told how many there may be; "
             "write `workers: 4` or `workers: {min: 0, max: 4}` below cluster"
@@ -67,8 +67,10 @@ def launch(spec: ClusterSpec) -> Deployed:
     if spec.kind in QUEUES:
         return _queue(spec)
     if spec.kind == "kubernetes":
-        module = _module("dask_kubernetes.operator", kind="kubernetes")
-        return _start(module.KubeCluster, spec, {"idle_timeout": IDLE_S, "quiet": True} | _first(spec))
+        least = spec.workers[0] if spec.workers else 0
+        module = _module("tilepipe.executors.kubernetes", kind="kubernetes")
+        operated: Deployed = module.start(spec.options, workers=least, idle_s=IDLE_S)
+        return operated
     return _start(_named(spec.kind), spec, {})
 
 
@@ -186,11 +188,6 @@ def _taken(made: type) -> set[str] | None:
         # A class that is not written in Python may not tell.
         return None
     return None if inspect.Parameter.VAR_KEYWORD in kinds else _parameters(made)
-
-
-def _first(spec: ClusterSpec) -> dict[str, int]:
-    """How many workers to start with, where a class starts some by itself."""
-    return {} if spec.workers is None else {"n_workers": spec.workers[0]}
 
 
 def _start(made: Any, spec: ClusterSpec, keywords: Mapping[str, Any], *, taken: set[str] | None = None) -> Deployed:
