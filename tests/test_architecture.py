@@ -60,7 +60,7 @@ FLOORS = [
 """Imports go down only; the modules of one floor may know each other."""
 
 LIBRARIES = {
-    "rasterio": ["inputs", "formats", "geo.warp", "gdal", "versions", "hub.processes.engine", "hub.running.confine"],
+    "rasterio": ["inputs", "formats", "geo.warp", "gdal", "versions", "hub.processes.engine", "hub.running"],
     "fiona": ["area"],
     "tilematrix": ["geo.pyramid"],
     "pydantic": ["recipe", "arguments", "hub.routes", "hub.settings", "hub.processes"],

@@ -212,7 +212,8 @@ def _open(namespace: str | None, name: str) -> Place:
             api = runner.run_sync(_known)
         except (KeyError, IndexError, TypeError, ValueError, yaml.YAMLError) as error:
             raise ClusterError(
-                f"a kubernetes cluster was asked for, but no Kubernetes is known here: {error}; "
+                f"a kubernetes cluster was asked for, but no Kubernetes is known here: "
+                f"{' '.join(str(error).split())}; "
                 "see that KUBECONFIG names a kubeconfig file, and that `kubectl get pods` works"
             ) from error
         except (httpx.HTTPError, kr8s.APITimeoutError, kr8s.ServerError, OSError) as error:
