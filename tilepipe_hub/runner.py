@@ -7,7 +7,6 @@ Nobody may rely on this process's goodwill: a worker that is paused beyond its l
 when the time it was told of is over, and the kernel ends it when the worker is killed.
 """
 
-import ctypes
 import gc
 import json
 import os
@@ -28,11 +27,11 @@ from tilepipe_hub.running.confine import enclose, passing_ports
 from tilepipe_hub.running.discreet import discreet
 from tilepipe_hub.running.execution import execution
 from tilepipe_hub.running.order import Order, order_of
+from tilepipe_hub.running.parent import die_with_parent
 from tilepipe_hub.running.rehearsal import rehearse
 
 __all__ = ["main"]
 
-PR_SET_PDEATHSIG = 1
 LEAST_BYTES = 500_000_000
 """What the engine itself and its libraries may need at once."""
 USUAL: tuple[tuple[Kind, str], ...] = (("inputs", "raster_file"), ("formats", "gtiff"), ("executors", "sequential"))
@@ -41,7 +40,7 @@ USUAL: tuple[tuple[Kind, str], ...] = (("inputs", "raster_file"), ("formats", "g
 
 def main() -> None:
     """Carry out the order that comes in."""
-    _die_with_parent()
+    die_with_parent()
     _go_first()
     orders, wire = _hide_ends()
     _warm(orders)
@@ -154,13 +153,6 @@ def _obey(orders: int, rest: bytes) -> None:
 def _end_all() -> None:
     """End this process and those it started."""
     os.killpg(0, signal.SIGKILL)
-
-
-def _die_with_parent() -> None:
-    parent = os.getppid()
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 def _go_first() -> None:

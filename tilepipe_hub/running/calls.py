@@ -10,6 +10,7 @@ import os
 import struct
 from typing import NamedTuple
 
+from tilepipe_hub.running.parent import PR_SET_PDEATHSIG
 from tilepipe_hub.running.seccomp import ALLOW, DENY, NOT_THERE, Step, any_bit, argument, install, machine, when
 
 __all__ = ["give_up_calls"]
@@ -78,7 +79,6 @@ MACHINES = {
     ),
 }
 CLONE3 = 435
-PR_SET_PDEATHSIG = 1
 CLONE_THREAD = 0x10000
 CAPABILITIES = 0x20080522
 """The version of their layout."""

@@ -6,7 +6,6 @@ files, calls and all but one pipe, and only then loads the file: what comes thro
 code, of that file alone, and the server judges it.
 """
 
-import ctypes
 import gc
 import json
 import math
@@ -27,10 +26,10 @@ from tilepipe_hub.processes.engine import engine_schemas
 from tilepipe_hub.processes.signature import read_signature
 from tilepipe_hub.processes.told import LONGEST, written
 from tilepipe_hub.running import calls, confine, seccomp
+from tilepipe_hub.running.parent import die_with_parent
 
 __all__ = ["main"]
 
-PR_SET_PDEATHSIG = 1
 AT_ONCE = 2
 MEMORY_BYTES = 1 << 30
 FILE_BYTES = 1 << 24
@@ -52,7 +51,7 @@ class _Reading:
 
 def main() -> None:
     """Read what standard input asks for."""
-    _die_with_parent()
+    die_with_parent()
     order = json.load(sys.stdin.buffer)
     wire = os.dup(1)
     nothing = os.open(os.devnull, os.O_RDWR)
@@ -114,7 +113,7 @@ def _give_up(wire: int, own: str, order: Mapping[str, Any]) -> None:
     """All that describing a file does not take."""
     os.dup2(wire, WIRE)
     os.closerange(WIRE + 1, os.sysconf("SC_OPEN_MAX"))
-    _die_with_parent()
+    die_with_parent()
     os.setpgid(0, 0)
     os.chdir(own)
     sys.dont_write_bytecode = True
@@ -163,13 +162,6 @@ def _send(wire: int, message: Mapping[str, Any]) -> None:
     payload: Sequence[int] = json.dumps(message).encode() + b"\n"
     while payload:
         payload = payload[os.write(wire, bytes(payload)) :]
-
-
-def _die_with_parent() -> None:
-    parent = os.getppid()
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,17 @@
+"""A process that ends with the one that started it, however that went."""
+
+import ctypes
+import os
+import signal
+
+__all__ = ["PR_SET_PDEATHSIG", "die_with_parent"]
+
+PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent() -> None:
+    """Have the kernel end this process with its parent; at once, where that is gone already."""
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
