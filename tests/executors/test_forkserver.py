@@ -7,7 +7,10 @@ import sys
 import dask
 import psutil
 import pytest
+from click.shell_completion import BashComplete
 
+from tilepipe.cli.main import cli
+from tilepipe.executors import forkserver
 from tilepipe.executors.dask import Dask
 
 pytestmark = pytest.mark.slow
@@ -79,3 +82,13 @@ def test_dask_that_is_not_installed_is_told_of(tmp_path):
     assert "executor 'dask' (tilepipe.executors.dask:Dask of tilepipe" in ended.stderr
     assert "cannot be imported: import of distributed halted" in ended.stderr
     assert "pip install 'tilepipe[dask]'" in ended.stderr
+
+
+def test_completing_a_command_starts_nothing(monkeypatch):
+    started = []
+    monkeypatch.setattr(forkserver, "start", started.append)
+
+    offered = BashComplete(cli, {}, "tilepipe", "_TILEPIPE_COMPLETE").get_completions(["execute", "-e", "dask"], "--w")
+
+    assert [item.value for item in offered] == ["--workers"]
+    assert started == []

@@ -58,7 +58,8 @@ class Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command, and its arguments; a look at these tells what may start before the command is imported."""
-        if args[0] in {"execute", "finish"} and "dask" in args and not {"--scheduler", "--cluster"} & set(args):
+        is_run = args[0] in {"execute", "finish"} and not ctx.resilient_parsing
+        if is_run and "dask" in args and not {"--scheduler", "--cluster"} & set(args):
             server = bring("tilepipe.executors.forkserver")
             server.start(server.DASK)
             with suppress(ImportError):
