@@ -1,24 +1,27 @@
 """A Slurm of one host for tests: real daemons on loopback, with ports and folders of their own.
 
 `def test_x(slurm)` is given a `Slurm`; mark such a test with `@pytest.mark.slurm`. Where the daemons are not installed
-(`apt-get install -y --no-install-recommends slurm-wlm munge`) it is skipped.
+(`apt-get install -y --no-install-recommends slurm-wlm munge`) it is skipped. A test that any queue can pass asks for
+`queue`.
 """
 
 import getpass
 import os
-import shutil
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
-__all__ = ["PARTITION", "Slurm", "slurm", "started"]
+from daemons import daemon, free_ports, program, until
+
+__all__ = ["Slurm", "slurm", "started"]
 
 PARTITION = "tests"
 CPUS = 4
@@ -62,19 +65,25 @@ PartitionName={partition} Nodes={host} Default=YES MaxTime=INFINITE State=UP Ove
 class Slurm:
     """A running cluster of one node."""
 
+    kind: ClassVar[str] = "slurm"
+    name: ClassVar[str] = PARTITION
+    refusal: ClassVar[str] = "invalid partition"
+    task: ClassVar[str] = "$SLURM_ARRAY_TASK_ID"
+    tasks: ClassVar[str] = "$SLURM_ARRAY_TASK_COUNT"
+
     folder: Path
 
     @property
-    def environment(self) -> dict[str, str]:
+    def settings(self) -> dict[str, str]:
         """What Slurm's commands, and whatever calls them, need to find this cluster."""
-        return {**os.environ, "SLURM_CONF": str(self.folder / "slurm.conf")}
+        return {"SLURM_CONF": str(self.folder / "slurm.conf")}
 
     def run(self, *command: str | Path, cwd: Path | None = None) -> str:
         """What a command of Slurm says."""
         done = subprocess.run(
             [str(word) for word in command],
             cwd=cwd,
-            env=self.environment,
+            env={**os.environ, **self.settings},
             capture_output=True,
             text=True,
             check=False,
@@ -83,32 +92,39 @@ class Slurm:
         assert done.returncode == 0, f"{command}: {done.stderr or done.stdout}"
         return done.stdout
 
-    def submit(self, script: str, *options: str, cwd: Path) -> str:
-        """The id of the job that runs *script*, a text; its output goes to `slurm-*.out` in *cwd*."""
+    def jobs(self) -> list[str]:
+        """The jobs that wait, run or are being ended."""
+        return self.run("squeue", "--noheader", "--format=%i").split()
+
+    def cancel(self, job: str, *, task: int | None = None) -> None:
+        """End a job, or a task of an array."""
+        self.run("scancel", job if task is None else f"{job}_{task}")
+
+    def submit(self, script: str, *, cwd: Path, tasks: str = "", after: str = "") -> str:
+        """The id of the job that runs *script*, a text; what it says goes to `slurm-*.out` in *cwd*."""
         path = cwd / f"job-{time.monotonic_ns()}.sh"
-        path.write_text(script if script.startswith("#!") else f"#!/bin/sh\n{script}")
+        path.write_text(f"#!/bin/sh\n{script}")
+        options = [f"--array={tasks}"] * bool(tasks) + [f"--dependency=afterok:{after}"] * bool(after)
         return self.run("sbatch", "--parsable", *options, path, cwd=cwd).strip().partition(";")[0]
 
-    def states(self, job: str) -> dict[str, str]:
-        """The state of a job, or of each task of an array that has begun, by its id."""
-        lines = self.run("squeue", "--noheader", "--states=all", "--format=%i %T", "--jobs", job).split("\n")
-        return dict(line.split(maxsplit=1) for line in lines if line)
-
-    def wait(self, job: str, *, timeout_s: float = 60) -> dict[str, str]:
-        """The states of a job once it does not wait or run any more."""
+    def wait(self, job: str, *, timeout_s: float = 60) -> list[bool]:
+        """Whether a job, or each task of an array that has begun, ended well, once they all have ended."""
         end = time.monotonic() + timeout_s
-        states = self.states(job)
-        while set(states.values()) & {"PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED"}:
+        states = self._states(job)
+        while set(states) & {"PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED"}:
             assert time.monotonic() < end, f"job {job}: {states} after {timeout_s} s"
             time.sleep(0.1)
-            states = self.states(job)
-        return states
+            states = self._states(job)
+        return [state == "COMPLETED" for state in states]
+
+    def _states(self, job: str) -> list[str]:
+        return self.run("squeue", "--noheader", "--states=all", "--format=%T", "--jobs", job).split()
 
 
 @pytest.fixture(scope="session")
 def slurm() -> Iterator[Slurm]:
     """A cluster that ends with the tests."""
-    missing = [name for name in PROGRAMS if _program(name) is None]
+    missing = [name for name in PROGRAMS if program(name) is None]
     if missing:
         pytest.skip(f"{', '.join(missing)} of slurm-wlm and munge are not installed")
     with started() as cluster:
@@ -122,7 +138,7 @@ def started() -> Iterator[Slurm]:
         # A socket's path holds a hundred letters, which a test's own folder may exceed.
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="slurm-", ignore_cleanup_errors=True)))
         facts = {"host": socket.gethostname().partition(".")[0], "user": getpass.getuser(), "folder": folder}
-        controller_port, node_port = _free_ports(2)
+        controller_port, node_port = free_ports(2)
         (folder / "slurm.conf").write_text(
             CONFIGURATION.format(
                 **facts, controller_port=controller_port, node_port=node_port, cpus=CPUS, partition=PARTITION
@@ -141,49 +157,20 @@ def started() -> Iterator[Slurm]:
             "seed-file": "munged.seed",
         }
         stack.enter_context(
-            _daemon(folder, "munged", "-F", "--force", *(f"--{name}={folder / file}" for name, file in files.items()))
+            daemon(folder, "munged", "-F", "--force", *(f"--{name}={folder / file}" for name, file in files.items()))
         )
-        _until((folder / "munge.sock").exists, folder)
+        until((folder / "munge.sock").exists, folder)
         cluster = Slurm(folder)
         for name in ("slurmctld", "slurmd"):
-            stack.enter_context(_daemon(folder, name, "-D", "-f", str(folder / "slurm.conf")))
-        _until(lambda: _is_idle(cluster), folder)
+            stack.enter_context(daemon(folder, name, "-D", "-f", str(folder / "slurm.conf")))
+        until(lambda: _is_idle(cluster), folder)
         stack.callback(_cancel_all, cluster)
         yield cluster
 
 
-def _program(name: str) -> str | None:
-    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-
-
-@contextmanager
-def _daemon(folder: Path, name: str, *arguments: str) -> Iterator[None]:
-    program = _program(name)
-    assert program is not None
-    with (folder / f"{name}.out").open("wb") as said:
-        process = subprocess.Popen([program, *arguments], stdin=subprocess.DEVNULL, stdout=said, stderr=said)
-    try:
-        yield
-    finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
 def _is_idle(cluster: Slurm) -> bool:
     command = ["sinfo", "--noheader", "--format=%T"]
-    done = subprocess.run(command, env=cluster.environment, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, env={**os.environ, **cluster.settings}, capture_output=True, text=True, check=False, timeout=60)
     return done.stdout.strip() == "idle"
 
 
@@ -191,13 +178,5 @@ def _cancel_all(cluster: Slurm) -> None:
     """End what still runs, and the processes of it."""
     cluster.run("scancel", "--partition", PARTITION)
     end = time.monotonic() + 10
-    while cluster.run("squeue", "--noheader") and time.monotonic() < end:
-        time.sleep(0.1)
-
-
-def _until(holds: Callable[[], bool], folder: Path, *, timeout_s: float = 30) -> None:
-    end = time.monotonic() + timeout_s
-    while not holds():
-        logs = "\n".join(f"{path.name}: {path.read_text()[-1500:]}" for path in folder.glob("*.[lo]*"))
-        assert time.monotonic() < end, f"Slurm did not start in {timeout_s} s\n{logs}"
+    while cluster.jobs() and time.monotonic() < end:
         time.sleep(0.1)

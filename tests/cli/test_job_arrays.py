@@ -170,38 +170,35 @@ def test_a_part_can_be_planned(desk):
 
 
 @pytest.mark.slow
-@pytest.mark.slurm
-def test_a_slurm_array_makes_what_a_whole_run_makes(slurm, folder, reference):
+def test_an_array_makes_what_a_whole_run_makes(queue, folder, reference):
     command = " ".join(TILEPIPE)
     # What a job array sees of its own place, as the guide says it.
-    share = "$SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT"
-    array = slurm.submit(f"exec {command} execute recipe.yaml --part {share}", "--array=1-3", cwd=folder)
-    end = slurm.submit(f"exec {command} finish recipe.yaml", f"--dependency=afterok:{array}", cwd=folder)
+    share = f"{queue.task}/{queue.tasks}"
+    array = queue.submit(f"exec {command} execute recipe.yaml --part {share}", cwd=folder, tasks="1-3")
+    end = queue.submit(f"exec {command} finish recipe.yaml", cwd=folder, after=array)
 
-    states = slurm.wait(array) | slurm.wait(end)
+    well = queue.wait(array) + queue.wait(end)
 
-    logs = "\n".join(path.read_text() for path in folder.glob("slurm-*.out"))
-    assert list(states.values()) == ["COMPLETED"] * 4, logs
+    logs = "\n".join(path.read_text() for path in folder.glob("*.o*"))
+    assert well == [True] * 4, logs
     assert is_whole(folder, reference)
     calls = (folder / "calls.txt").read_text().split()
     assert len(calls) == len(set(calls)) == 64
 
 
 @pytest.mark.slow
-@pytest.mark.slurm
-def test_a_task_that_slurm_ends_is_run_again_by_the_same_line(slurm, folder, reference):
+def test_a_task_that_is_cancelled_is_run_again_by_the_same_line(queue, folder, reference):
     command = " ".join(TILEPIPE)
-    script = f"PAUSE_S=${{PAUSE_S:-0.1}} exec {command} execute recipe.yaml --part $SLURM_ARRAY_TASK_ID/2 -e sequential"
-    array = slurm.submit(script, "--array=1-2", cwd=folder)
+    script = f"PAUSE_S=${{PAUSE_S:-0.1}} exec {command} execute recipe.yaml --part {queue.task}/2 -e sequential"
+    array = queue.submit(script, cwd=folder, tasks="1-2")
     journal = folder / "out/.tilepipe/journal"
     while len(list(journal.glob("*-00002-*.jsonl"))) < 4:
         time.sleep(0.05)
-    slurm.run("scancel", f"{array}_2")
-    assert sorted(slurm.wait(array).values()) == ["CANCELLED", "COMPLETED"]
+    queue.cancel(array, task=2)
+    assert sorted(queue.wait(array)) == [False, True]
 
-    again = slurm.submit(script.replace(":-0.1", ":-0"), "--array=2", cwd=folder)
-    states = slurm.wait(again)
+    again = queue.submit(script.replace(":-0.1", ":-0"), cwd=folder, tasks="2")
 
-    assert list(states.values()) == ["COMPLETED"]
+    assert queue.wait(again) == [True]
     assert said(start(folder, "finish", "recipe.yaml", "-e", "sequential"))[0] == 0
     assert is_whole(folder, reference)

@@ -1,4 +1,4 @@
-"""Clusters whose workers are jobs of a real Slurm."""
+"""Clusters whose workers are jobs of a real queue."""
 
 import json
 import os
@@ -11,15 +11,12 @@ import pytest
 
 from executors.projects import TILES, Project, ended
 from executors.servers import HERE, until
-from slurm import PARTITION
 from tilepipe.executors.cluster import cluster_spec, open_cluster
 from tilepipe.executors.dask import Dask
 
-pytestmark = [pytest.mark.slurm, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 SPEC = {
-    "kind": "slurm",
-    "queue": PARTITION,
     "cores": 1,
     "processes": 1,
     "memory": "1GiB",
@@ -32,12 +29,12 @@ SPEC = {
 
 
 @pytest.fixture
-def spec(slurm, monkeypatch, tmp_path):
+def spec(queue, monkeypatch, tmp_path):
     """What stands under `cluster`; jobs leave their logs in the folder of the test."""
-    for name in ("SLURM_CONF", "PATH"):
-        monkeypatch.setenv(name, slurm.environment[name])
+    for name, value in queue.settings.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
-    return {**SPEC, "log_directory": str(tmp_path)}
+    return {**SPEC, "kind": queue.kind, "queue": queue.name, "log_directory": str(tmp_path)}
 
 
 @pytest.fixture
@@ -47,42 +44,36 @@ def cluster(spec):
     cluster.close()
 
 
-def jobs():
-    """The numbers of the jobs that wait or run."""
-    said = subprocess.run(["squeue", "-h", "-o", "%i"], capture_output=True, text=True, check=True)
-    return said.stdout.split()
-
-
-def test_workers_are_jobs_that_end_with_the_cluster(cluster):
+def test_workers_are_jobs_that_end_with_the_cluster(queue, cluster):
     cluster.size(10)
     cluster.client.wait_for_workers(2, timeout=60)
 
     assert cluster.client.submit(sum, [1, 2]).result(timeout=30) == 3
-    assert (len(jobs()), cluster.threads_max) == (2, 2)
+    assert (len(queue.jobs()), cluster.threads_max) == (2, 2)
     futures = [cluster.client.submit(time.sleep, 600, pure=False) for _ in range(2)]
     began = time.monotonic()
     cluster.close()
     assert time.monotonic() - began < 5
-    assert until(lambda: jobs() == [])
+    assert until(lambda: queue.jobs() == [])
     del futures
 
 
-def test_a_job_that_ends_has_another_in_its_place(cluster):
+def test_a_job_that_ends_has_another_in_its_place(queue, cluster):
     cluster.size(10)
     cluster.client.wait_for_workers(2, timeout=60)
-    first = set(jobs())
+    first = set(queue.jobs())
 
-    subprocess.run(["scancel", min(first)], check=True)
+    queue.cancel(min(first))
 
-    assert until(lambda: len(jobs()) == 2 and set(jobs()) != first, timeout_s=60)
+    assert until(lambda: len(queue.jobs()) == 2 and set(queue.jobs()) != first, timeout_s=60)
 
 
-def test_what_the_queue_refuses_is_heard(spec):
+def test_what_the_queue_refuses_is_heard(queue, spec):
     cluster = open_cluster(cluster_spec({**spec, "queue": "nowhere"}))
     try:
         cluster.size(10)
 
-        assert until(lambda: "invalid partition" in cluster.heard(), timeout_s=20), cluster.heard()
+        assert until(lambda: queue.refusal in cluster.heard(), timeout_s=20), cluster.heard()
     finally:
         cluster.close()
 
@@ -102,7 +93,7 @@ if __name__ == "__main__":
 """
 
 
-def test_jobs_end_when_the_client_is_killed(spec, tmp_path):
+def test_jobs_end_when_the_client_is_killed(queue, spec, tmp_path):
     (tmp_path / "client.py").write_text(SCRIPT.format(here=HERE))
     script = subprocess.Popen(
         [sys.executable, str(tmp_path / "client.py"), json.dumps(spec)],
@@ -116,10 +107,10 @@ def test_jobs_end_when_the_client_is_killed(spec, tmp_path):
     script.kill()
     script.communicate()
 
-    assert until(lambda: jobs() == [], timeout_s=60)
+    assert until(lambda: queue.jobs() == [], timeout_s=60)
 
 
-def test_the_bytes_are_those_of_a_run_in_sequence(spec, tmp_path):
+def test_the_bytes_are_those_of_a_run_in_sequence(queue, spec, tmp_path):
     project = Project(tmp_path, seconds=0.0)
     reference = project.reference()
 
@@ -127,23 +118,23 @@ def test_the_bytes_are_those_of_a_run_in_sequence(spec, tmp_path):
         pass
 
     assert project.tiles() == reference
-    assert until(lambda: jobs() == [])
+    assert until(lambda: queue.jobs() == [])
 
 
-def test_a_job_that_is_cancelled_costs_what_it_ran(spec, tmp_path):
+def test_a_job_that_is_cancelled_costs_what_it_ran(queue, spec, tmp_path):
     project = Project(tmp_path, seconds=0.03)
     reference = project.reference()
     outcomes = project.outcomes(Dask(cluster=spec))
 
     for number, _ in enumerate(outcomes):
         if number == 3:
-            subprocess.run(["scancel", min(jobs())], check=True)
+            queue.cancel(min(queue.jobs()))
 
     assert project.tiles() == reference
     assert project.calls() <= TILES + 2 * 16
 
 
-def test_an_interrupt_ends_the_run_and_its_jobs(spec, tmp_path):
+def test_an_interrupt_ends_the_run_and_its_jobs(queue, spec, tmp_path):
     project = Project(tmp_path, seconds=1.0)
     project.document["cluster"] = spec
     process = project.command()
@@ -152,4 +143,14 @@ def test_an_interrupt_ends_the_run_and_its_jobs(spec, tmp_path):
     process.send_signal(signal.SIGINT)
 
     ended(process, code=130)
-    assert until(lambda: jobs() == [], timeout_s=60)
+    assert until(lambda: queue.jobs() == [], timeout_s=60)
+
+
+def test_a_run_that_fails_leaves_no_job(queue, spec, tmp_path):
+    project = Project(tmp_path, raises=[5, 3, 3])
+    project.document["cluster"] = spec
+
+    process = project.command()
+
+    ended(process, code=1)
+    assert until(lambda: queue.jobs() == [])
