@@ -38,7 +38,7 @@ SHARE = Path("/usr/share/gridengine")
 PROGRAMS = ("sge_qmaster", "sge_execd", "sge_shepherd", "spoolinit", "spooldefaults", "qconf", "qsub", "qstat", "qdel")
 
 BOOTSTRAP = """
-admin_user none
+admin_user {user}
 default_domain none
 ignore_fqdn true
 spooling_method classic
@@ -152,7 +152,9 @@ def _make(cell: Sge) -> None:
     for path in (common, spool, cell.folder / "execd"):
         path.mkdir(parents=True)
     parameters = f"{common};{spool}"
-    (common / "bootstrap").write_text(BOOTSTRAP.format(folder=cell.folder, library=LIBRARY, spool=parameters))
+    (common / "bootstrap").write_text(
+        BOOTSTRAP.format(user=getpass.getuser(), folder=cell.folder, library=LIBRARY, spool=parameters)
+    )
     (common / "act_qmaster").write_text("localhost\n")
     # The daemons refuse whom they know by another name than the address they are called from.
     own = socket.gethostname()

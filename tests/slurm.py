@@ -170,7 +170,9 @@ def started() -> Iterator[Slurm]:
 
 def _is_idle(cluster: Slurm) -> bool:
     command = ["sinfo", "--noheader", "--format=%T"]
-    done = subprocess.run(command, env={**os.environ, **cluster.settings}, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        command, env={**os.environ, **cluster.settings}, capture_output=True, text=True, check=False, timeout=60
+    )
     return done.stdout.strip() == "idle"
 
 

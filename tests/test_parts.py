@@ -34,6 +34,11 @@ def test_the_programs_of_slurm_are_there(program):
     assert shutil.which(program, path=f"{os.environ['PATH']}{os.pathsep}/usr/sbin")
 
 
+@pytest.mark.parametrize("program", ["sge_qmaster", "sge_execd", "qconf", "qsub", "qstat", "qdel"])
+def test_the_programs_of_grid_engine_are_there(program):
+    assert shutil.which(program, path=f"{os.environ['PATH']}{os.pathsep}/usr/sbin")
+
+
 @pytest.mark.parametrize("module", ["dask_gateway", "dask_gateway_server.app", "dask_jobqueue"])
 def test_what_starts_clusters_is_there(module):
     assert importlib.util.find_spec(module)
