@@ -78,6 +78,12 @@ def test_what_the_queue_refuses_is_heard(queue, spec):
         cluster.close()
 
 
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    """The tiles of a run in sequence."""
+    return Project(tmp_path_factory.mktemp("sequence")).reference()
+
+
 SCRIPT = """
 import sys, time, json
 sys.path.insert(0, {here!r})
@@ -110,9 +116,8 @@ def test_jobs_end_when_the_client_is_killed(queue, spec, tmp_path):
     assert until(lambda: queue.jobs() == [], timeout_s=60)
 
 
-def test_the_bytes_are_those_of_a_run_in_sequence(queue, spec, tmp_path):
+def test_the_bytes_are_those_of_a_run_in_sequence(queue, spec, reference, tmp_path):
     project = Project(tmp_path, seconds=0.0)
-    reference = project.reference()
 
     for _ in project.outcomes(Dask(cluster=spec)):
         pass
@@ -121,9 +126,8 @@ def test_the_bytes_are_those_of_a_run_in_sequence(queue, spec, tmp_path):
     assert until(lambda: queue.jobs() == [])
 
 
-def test_a_job_that_is_cancelled_costs_what_it_ran(queue, spec, tmp_path):
+def test_a_job_that_is_cancelled_costs_what_it_ran(queue, spec, reference, tmp_path):
     project = Project(tmp_path, seconds=0.03)
-    reference = project.reference()
     outcomes = project.outcomes(Dask(cluster=spec))
 
     for number, _ in enumerate(outcomes):
