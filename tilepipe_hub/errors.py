@@ -12,10 +12,12 @@
         TooOften        too much at once: wrong tokens, or more jobs than an owner may have
         NoSuchProcess   there is no process of this id
         BadRequest      a request does not fit; carries all that is wrong with it
+          BadQuery        a parameter of its query does not
         TooLarge        a request is larger than what is taken
         KeyReused       an idempotency key was used for something else
         NotReady        a job has not ended, so that there are no results yet
         NoResult        a job that has ended has no such result
+        NoSuchOutput    a process has no output of this id
         JobFailed       a job failed, so that there are no results; carries the reason
         ProcessTaken    there is a process of this id already
         ProcessFixed    the process cannot be replaced or removed
@@ -29,6 +31,7 @@ from typing import Any
 from tilepipe.errors import TilepipeError
 
 __all__ = [
+    "BadQuery",
     "BadRequest",
     "HubError",
     "JobFailed",
@@ -37,6 +40,7 @@ __all__ = [
     "MoveRefused",
     "NoResult",
     "NoSuchJob",
+    "NoSuchOutput",
     "NoSuchProcess",
     "NotAllowed",
     "NotKnown",
@@ -119,6 +123,10 @@ class BadRequest(HubError):
         """Each with the place as a JSON pointer and the words that follow it."""
 
 
+class BadQuery(BadRequest):
+    """A parameter of a query does not fit."""
+
+
 class TooLarge(HubError):
     """A request is larger than what is taken."""
 
@@ -133,6 +141,10 @@ class NotReady(HubError):
 
 class NoResult(HubError):
     """A job that has ended has no such result."""
+
+
+class NoSuchOutput(HubError):
+    """A process has no such output."""
 
 
 class JobFailed(HubError):

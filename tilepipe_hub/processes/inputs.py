@@ -16,7 +16,7 @@ from tilepipe_hub.processes.given import (
     wants_content,
 )
 from tilepipe_hub.processes.limits import Limits, excesses
-from tilepipe_hub.processes.values import Problem, pointed
+from tilepipe_hub.processes.values import Problem, mistakes, pointed
 
 __all__ = ["Asked", "Checked", "check_inputs", "links_to_fetch"]
 
@@ -39,7 +39,10 @@ class Checked:
     """A request that fits the description of its process."""
 
     inputs: Mapping[str, tuple[Value, ...]]
-    """For each input that was given, its values; those that were not given are absent, defaults included."""
+    """For each input that was given, its values; those that were not given are absent, defaults included.
+
+    Null is not given where an input may be left out and its schema knows no null.
+    """
     outputs: Mapping[str, Asked]
     """Those to be returned: all where the request says nothing."""
     response: Literal["raw", "document"] = "raw"
@@ -135,6 +138,9 @@ def _inputs(
             problems.append(Problem(pointer, f"there is no such input; {nearest(name, described)}"))
             continue
         about = described[name]
+        if raw is None and about.get("minOccurs", 1) == 0 and any(mistakes(None, about["schema"])):
+            # Clients send it for what a form leaves empty, and it can mean nothing else.
+            continue
         values: list[Value] = []
         for value in _values(about, raw, pointer):
             if isinstance(value, Problem):

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 
 from tilepipe_hub.auth import Caller, Gate
-from tilepipe_hub.errors import BadRequest, TooLarge
+from tilepipe_hub.errors import BadQuery, BadRequest, TooLarge
 from tilepipe_hub.routes.problems import Unacceptable, UnknownMedia
 from tilepipe_hub.service import Service
 from tilepipe_hub.settings import Settings
@@ -24,6 +24,7 @@ HTML = "text/html"
 FORMS = {"json": JSON, "html": HTML}
 
 MOST_WAIT_S = 86_400
+RETURNS = ("minimal", "representation")
 SHORT_BYTES, SHORT_DIGITS = 65_536, 5
 """A body that may be read before it is known who sends it; so much of any the server keeps at hand."""
 
@@ -43,6 +44,8 @@ class Preference:
 
     respond_async: bool = False
     wait_s: float | None = None
+    returns: str | None = None
+    """`minimal`: what is large goes as links; `representation`: nothing does."""
 
 
 def hub_of(request: Request) -> Hub:
@@ -127,13 +130,13 @@ def form_of(request: Request, offered: Sequence[str] = (JSON, HTML)) -> str:
     """Which of the media types is sent: what `f` says, else what `Accept` wants most, else the first.
 
     Raises:
-        BadRequest: `f` names no form.
+        BadQuery: `f` names no form.
         Unacceptable: none of them is wanted.
     """
     asked = request.query_params.get("f")
     if asked is not None:
         if FORMS.get(asked) not in offered:
-            raise BadRequest([("f", f"takes {' or '.join(key for key, kind in FORMS.items() if kind in offered)}")])
+            raise BadQuery([("f", f"takes {' or '.join(key for key, kind in FORMS.items() if kind in offered)}")])
         return FORMS[asked]
     wanted = accepts(request)
     scores = {kind: _wanted(kind, wanted) for kind in offered}
@@ -155,14 +158,17 @@ def _wanted(kind: str, wanted: Sequence[tuple[str, float]]) -> float:
 
 def preference_of(request: Request) -> Preference:
     """What is preferred; words that are not known count for nothing."""
-    respond_async, wait_s = False, None
+    respond_async, wait_s, returns = False, None, None
     for item in ",".join(request.headers.getlist("prefer")).split(","):
-        key, _, value = item.partition(";")[0].partition("=")
-        if key.strip().lower() == "respond-async":
+        key, _, value = (part.strip().lower() for part in item.partition(";")[0].partition("="))
+        value = value.strip('"')
+        if key == "respond-async":
             respond_async = True
-        elif key.strip().lower() == "wait" and value.strip().strip('"').isdigit():
-            wait_s = float(min(int(value.strip().strip('"')[:9]), MOST_WAIT_S))
-    return Preference(respond_async=respond_async, wait_s=wait_s)
+        elif key == "wait" and value.isdigit():
+            wait_s = float(min(int(value[:9]), MOST_WAIT_S))
+        elif key == "return" and returns is None and value in RETURNS:
+            returns = value
+    return Preference(respond_async=respond_async, wait_s=wait_s, returns=returns)
 
 
 async def body_of(request: Request, *, kinds: Sequence[str] = (JSON,)) -> Any:

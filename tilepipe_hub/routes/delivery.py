@@ -9,14 +9,17 @@ from uuid import uuid4
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tilepipe_hub.errors import NoResult
+from tilepipe_hub.errors import NoResult, NoSuchOutput
+from tilepipe_hub.processes.echo import OUTPUTS
+from tilepipe_hub.processes.outputs import TILE_OUTPUTS
 from tilepipe_hub.results import Part, Reader, Result, as_document, as_link, as_part, chosen, is_reference
 from tilepipe_hub.routes.answering import json_response, link_header, page_response
-from tilepipe_hub.routes.asking import HTML, JSON, accepts, base_of, hub_of
+from tilepipe_hub.routes.asking import HTML, JSON, Preference, accepts, base_of, hub_of, preference_of
 from tilepipe_hub.work import Work
 
-__all__ = ["deliver", "path_of", "reader_of"]
+__all__ = ["deliver", "only", "path_of", "reader_of"]
 
+ANY = "*/*"
 PROFILE = '<https://www.opengis.net/def/profile/OGC/0/ogc-results>; rel="profile"'
 
 
@@ -71,19 +74,30 @@ def deliver(
     if work.response == "document":
         # Where the request says how, that is it; a file is never too large for who asks for its value.
         return json_response(as_document(results, _as_values(asked), reader))
+    plain = form == "json" or (not is_said and wanted[:1] == [JSON])
+    wish = preference_of(request)
+    if not work.is_old and len(asked) > 1 and (plain or (wish.returns and wanted[:1] == [ANY])):
+        return _as_map(results, asked, reader, wish)
     there = chosen(results, asked)
     as_links = [name for name, item in there.items() if is_reference(item, _mode(asked, name), reader)]
     if len(as_links) == len(there):
         return _links([{"rel": "item", **as_link(name, there[name], reader)} for name in as_links])
     if len(there) == 1:
         return _alone(next(iter(there.values())), reader, wanted)
-    plain = form == "json" or (not is_said and wanted[:1] == [JSON])
-    if plain:
-        response = json_response(as_document(results, asked, reader))
-        if not work.is_old:
-            response.headers["Link"] = PROFILE
-        return response
-    return _together(there, as_links, reader)
+    return json_response(as_document(results, asked, reader)) if plain else _together(there, as_links, reader)
+
+
+def _as_map(
+    results: Mapping[str, Result], asked: Mapping[str, Mapping[str, str | None]], reader: Reader, wish: Preference
+) -> Response:
+    """The answer with several results as the draft of 2.0 has it: what is large as links, unless all is preferred."""
+    whole = wish.returns == "representation"
+    response = json_response(as_document(results, _as_values(asked) if whole else asked, reader))
+    response.headers["Link"] = PROFILE
+    response.headers["Vary"] = "Accept, Authorization, Prefer"
+    if wish.returns:
+        response.headers["Preference-Applied"] = f"return={wish.returns}"
+    return response
 
 
 def _mode(asked: Mapping[str, Mapping[str, str | None]], name: str) -> str:
@@ -133,8 +147,12 @@ def only(work: Work, name: str) -> Work:
     """The work as if only one output had been asked for, as a value.
 
     Raises:
+        NoSuchOutput: the process has none of this id.
         NoResult: it was not asked for.
     """
+    described = OUTPUTS if work.kind == "echo" else TILE_OUTPUTS
+    if name not in described:
+        raise NoSuchOutput(f"the process has no output {name[:100]!r}; it has: {', '.join(described)}")
     if name not in work.asked:
         raise NoResult(f"the job has no result {name!r}; it has: {', '.join(work.asked) or 'none'}")
     return replace(work, asked={name: {**work.asked[name], "transmission": "value"}}, response="raw")

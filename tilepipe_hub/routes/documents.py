@@ -52,7 +52,7 @@ def _further_links(job: Job, base: str) -> list[dict[str, str]]:
     here = f"{base}/jobs/{job.id}"
     found = [link(here, "monitor", title="Status of the job"), link(f"{base}/jobs", "up", title="Jobs")]
     found += [link(f"{base}/processes/{job.process}", "process", title="Process")]
-    found += [link(f"{here}/log", f"{REL}log", title="Log")]
+    found += [link(f"{here}/definition", "describedby", title="Request"), link(f"{here}/log", f"{REL}log", title="Log")]
     if job.status == "successful":
         found.append(link(f"{here}/results", RESULTS, title="Results"))
     if job.status == "failed":

@@ -1,4 +1,4 @@
-"""The jobs: their list, each one's status and log, dismissing and trying again."""
+"""The jobs: their list, each one's status, request and log, dismissing and trying again."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -63,6 +63,26 @@ def dismiss(request: Request, job_id: str) -> Response:
     base = base_of(request)
     document = status_info(found, base, links=[link(f"{base}/jobs", "up", title="Jobs")])
     return _form(request, document, f"Job {found.id}")
+
+
+@router.at("/jobs/{job_id}/definition")
+def definition(request: Request, job_id: str) -> Response:
+    """The request that made a job."""
+    found = hub_of(request).service.get(caller_of(request), job_id)
+    asked = found.request
+    said = {
+        "outputs": asked.outputs,
+        "response": asked.response,
+        "subscriber": asked.subscriber,
+        "title": found.title or None,
+        "labels": list(found.labels) or None,
+    }
+    document = {
+        "process": f"{base_of(request)}/processes/{found.process}",
+        "inputs": asked.inputs,
+        **{key: value for key, value in said.items() if value is not None},
+    }
+    return _form(request, document, f"Request of job {found.id}")
 
 
 @router.at("/jobs/{job_id}/retry", "POST")

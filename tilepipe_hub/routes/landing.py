@@ -3,11 +3,12 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tilepipe_hub.errors import BadQuery
 from tilepipe_hub.pages import ASSETS, asset
 from tilepipe_hub.routes.answering import answer, json_response, link, page_response, self_links
 from tilepipe_hub.routes.asking import HTML, JSON, base_of, form_of, hub_of
 from tilepipe_hub.routes.documents import JOB_LIST
-from tilepipe_hub.routes.openapi import OPENAPI, openapi
+from tilepipe_hub.routes.openapi import MEDIA_TYPES, openapi
 from tilepipe_hub.routes.problems import NoSuchPath
 from tilepipe_hub.routes.routing import Router
 
@@ -31,7 +32,10 @@ def landing(request: Request) -> Response:
     base = base_of(request)
     links = [
         *self_links(request, "This page"),
-        link(f"{base}/api?f=json", "service-desc", OPENAPI, "Definition of the API"),
+        link(f"{base}/api?f=json", "service-desc", MEDIA_TYPES["3.0"], "Definition of the API"),
+        link(
+            f"{base}/api?f=json&version=3.1", "service-desc", MEDIA_TYPES["3.1"], "Definition of the API, OpenAPI 3.1"
+        ),
         link(f"{base}/api?f=html", "service-doc", HTML, "Documentation of the API"),
         link(f"{base}/conformance", f"{REL}conformance", JSON, "Conformance classes"),
         link(f"{base}/processes", f"{REL}processes", JSON, "Processes"),
@@ -56,10 +60,10 @@ def conformance(request: Request) -> Response:
 
 @router.at("/api")
 def api(request: Request) -> Response:
-    """The definition of the API, as OpenAPI 3.0."""
-    hub = hub_of(request)
-    document = openapi(hub.settings, base_of(request))
-    form = form_of(request, (OPENAPI, JSON, HTML))
+    """The definition of the API."""
+    version = _version(request)
+    document = openapi(hub_of(request).settings, base_of(request), version=version)
+    form = form_of(request, (MEDIA_TYPES[version], JSON, HTML))
     if form == HTML:
         rows = [
             ({"text": f"{method.upper()} {path}", "href": "#"}, operation["summary"])
@@ -70,7 +74,19 @@ def api(request: Request) -> Response:
         return page_response(
             request, "page.html", title="API", document=document, columns=("Operation", "What it does"), rows=rows
         )
-    return json_response(document, kind=JSON if form == JSON and "f" not in request.query_params else OPENAPI)
+    plain = form == JSON and "f" not in request.query_params
+    return json_response(document, kind=JSON if plain else MEDIA_TYPES[version])
+
+
+def _version(request: Request) -> str:
+    """Of OpenAPI: as the query says, else the first that the header `Accept` names."""
+    asked = request.query_params.get("version")
+    if asked is None:
+        said = ",".join(request.headers.getlist("accept")).lower().replace(" ", "").replace('"', "").split(",")
+        return next((version for kind in said for version, name in MEDIA_TYPES.items() if kind.startswith(name)), "3.0")
+    if asked not in MEDIA_TYPES:
+        raise BadQuery([("version", f"is {asked[:100]!r}; it takes {' or '.join(MEDIA_TYPES)}")])
+    return asked
 
 
 @router.at("/pages/{name}")

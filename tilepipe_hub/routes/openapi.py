@@ -1,11 +1,13 @@
-"""The definition of the API as OpenAPI 3.0, whose every operation lists what it really answers."""
+"""The definition of the API as OpenAPI 3.0 and 3.1, whose every operation lists what it really answers."""
 
 from importlib import metadata
+from typing import Any
 
 from tilepipe_hub.job import STATUSES
 from tilepipe_hub.routes.parameters import LIMIT, MOST
 from tilepipe_hub.routes.schemas import SCHEMAS, ref
 from tilepipe_hub.routes.spelling import (
+    BYTES,
     HTML,
     JSON,
     PROBLEM,
@@ -22,19 +24,21 @@ from tilepipe_hub.routes.spelling import (
 )
 from tilepipe_hub.settings import Settings
 
-__all__ = ["OPENAPI", "openapi"]
+__all__ = ["MEDIA_TYPES", "openapi"]
 
-OPENAPI = "application/vnd.oai.openapi+json;version=3.0"
+VERSIONS = {"3.0": "3.0.4", "3.1": "3.1.1"}
+MEDIA_TYPES = {version: f"application/vnd.oai.openapi+json;version={version}" for version in VERSIONS}
+"""Of the definition, by the version of OpenAPI that it is written in; the first is the one that comes unasked."""
 
 
 EXAMPLE: Part = {"inputs": {"text": "hello", "number": 4}, "response": "document"}
 """For the process `echo`."""
 
-SECONDS: Part = {"type": "number", "minimum": 0}
+SECONDS: Part = {"type": "integer", "minimum": 0}
 
 
-def openapi(settings: Settings, base: str) -> Part:
-    """The definition for a service at *base*."""
+def openapi(settings: Settings, base: str, *, version: str = "3.0") -> Part:
+    """The definition for a service at *base*, in a version of `MEDIA_TYPES`."""
     open_to_all = settings.auth.anonymous_role is not None
     security: list[Part] = [{"bearer": []}, {"basic": []}]
     paths = {**_reading(), **_executing(), **_fetching(), **_operating()}
@@ -42,7 +46,7 @@ def openapi(settings: Settings, base: str) -> Part:
         for path, operations in _deploying().items():
             paths[path] = {**paths.get(path, {}), **operations}
     document: Part = {
-        "openapi": "3.0.3",
+        "openapi": VERSIONS[version],
         "info": {
             "title": settings.title,
             "version": metadata.version("tilepipe"),
@@ -58,7 +62,14 @@ def openapi(settings: Settings, base: str) -> Part:
             "basic": {"type": "http", "scheme": "basic", "description": "The password is the token."},
         }
         document["security"] = [{}, *security] if open_to_all else security
-    return document
+    return document if version == "3.0" else _without_formats(document)
+
+
+def _without_formats(part: Any) -> Any:
+    """The definition as 3.1 has it, whose schemas know no bytes: what has no schema may be any."""
+    if isinstance(part, dict):
+        return {key: {} if item == BYTES else _without_formats(item) for key, item in part.items()}
+    return [_without_formats(item) for item in part] if isinstance(part, list) else part
 
 
 def _reading() -> Part:
@@ -88,6 +99,11 @@ def _reading() -> Part:
                 "dismiss", "End or remove a job", "statusInfo", "400 401 403 404 406 409 429 503", in_path("jobId")
             ),
         },
+        "/jobs/{jobId}/definition": {
+            "get": reading(
+                "definition", "Request that made a job", "execute", "400 401 403 404 406 429 503", in_path("jobId")
+            ),
+        },
         "/jobs/{jobId}/log": {
             "get": reading("log", "Log of a job", "log", "400 401 403 404 406 429 503", in_path("jobId"), limit, after),
         },
@@ -95,9 +111,10 @@ def _reading() -> Part:
 
 
 def _definition() -> Part:
-    operation = reading("api", "This definition", "results", "400 406")
-    content = {OPENAPI: {"schema": {"type": "object"}}, JSON: {"schema": {"type": "object"}}, HTML: {"schema": TEXT}}
-    operation["responses"]["200"]["content"] = content
+    version = in_query("version", {"type": "string", "enum": [*VERSIONS]}, "Of OpenAPI.")
+    operation = reading("api", "This definition", "results", "400 406", version)
+    content = {kind: {"schema": {"type": "object"}} for kind in (*MEDIA_TYPES.values(), JSON)}
+    operation["responses"]["200"]["content"] = {**content, HTML: {"schema": TEXT}}
     return operation
 
 
@@ -128,7 +145,7 @@ def _executing() -> Part:
 
 def _fetching() -> Part:
     outputs = in_query("outputs", {"type": "array", "items": TEXT}, "Only these.", style="form", explode=False)
-    asked = [in_path("jobId"), outputs]
+    asked = [in_path("jobId"), outputs, in_header("Prefer")]
     events = answered("Changes of the status", {"text/event-stream": TEXT})
     failed = answered("Why the job failed", {PROBLEM: ref("exception"), JSON: ref("exception")})
     return {
@@ -172,8 +189,8 @@ def _fetching() -> Part:
                 "summary": "A file that a job made",
                 "parameters": [in_path("jobId"), in_path("path"), in_header("Range"), in_header("If-None-Match")],
                 "responses": {
-                    "200": answered("The file", {"*/*": {"type": "string", "format": "binary"}}),
-                    "206": answered("Some of its bytes", {"*/*": {"type": "string", "format": "binary"}}),
+                    "200": answered("The file", {"*/*": BYTES}),
+                    "206": answered("Some of its bytes", {"*/*": BYTES}),
                     "304": {"description": "It is the one that is known"},
                     **errors("400 401 403 404 416 429 503"),
                 },

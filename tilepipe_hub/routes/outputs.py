@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 
 from tilepipe_hub.auth import Caller
-from tilepipe_hub.errors import BadRequest, NoResult, NoSuchJob, TooOften
+from tilepipe_hub.errors import BadQuery, NoResult, NoSuchJob, TooOften
 from tilepipe_hub.job import Job
 from tilepipe_hub.routes.asking import base_of, caller_of, hub_of
 from tilepipe_hub.routes.delivery import deliver, only, path_of, reader_of
@@ -70,7 +70,7 @@ def results(request: Request, job_id: str) -> Response:
     names = values_of(request, "outputs")
     for name in names:
         if name not in work.asked:
-            raise BadRequest([("outputs", f"names {name[:100]!r}; the job has {', '.join(work.asked) or 'none'}")])
+            raise BadQuery([("outputs", f"names {name[:100]!r}; the job has {', '.join(work.asked) or 'none'}")])
     if names:
         work = replace(work, asked={name: work.asked[name] for name in names})
     if not work.asked:

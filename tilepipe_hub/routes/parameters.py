@@ -8,7 +8,7 @@ from typing import NamedTuple, cast
 
 from starlette.requests import Request
 
-from tilepipe_hub.errors import BadRequest
+from tilepipe_hub.errors import BadQuery
 from tilepipe_hub.job import STATUSES, Status
 from tilepipe_hub.store import Cursor, Query
 
@@ -38,7 +38,7 @@ def number_of(request: Request, name: str) -> float | None:
     """A number of seconds.
 
     Raises:
-        BadRequest: it is no number of 0 or more.
+        BadQuery: it is no number of 0 or more.
     """
     text = request.query_params.get(name)
     if text is None:
@@ -48,7 +48,7 @@ def number_of(request: Request, name: str) -> float | None:
     except ValueError:
         value = math.nan
     if not 0 <= value < 1e12:
-        raise BadRequest([(name, f"is {text[:100]!r}; it takes a number of seconds, 0 or more")])
+        raise BadQuery([(name, f"is {text[:100]!r}; it takes a number of seconds, 0 or more")])
     return value
 
 
@@ -56,13 +56,13 @@ def limit_of(request: Request, name: str = "limit", *, default: int = LIMIT, lea
     """A whole number, MOST at most.
 
     Raises:
-        BadRequest: it is none, or less than *least*.
+        BadQuery: it is none, or less than *least*.
     """
     text = request.query_params.get(name)
     if text is None:
         return default
     if not (text.isascii() and text.isdigit() and int(text[:12]) >= least):
-        raise BadRequest([(name, f"is {text[:100]!r}; it takes a whole number of {least} or more")])
+        raise BadQuery([(name, f"is {text[:100]!r}; it takes a whole number of {least} or more")])
     return int(text[:12]) if name != "limit" else min(int(text[:12]), MOST)
 
 
@@ -70,12 +70,12 @@ def query_of(request: Request) -> tuple[Query, Place]:
     """Which jobs are asked for.
 
     Raises:
-        BadRequest: a parameter is wrong.
+        BadQuery: a parameter is wrong.
     """
     statuses = values_of(request, "status")
     for status in statuses:
         if status not in STATUSES:
-            raise BadRequest([("status", f"is {status[:100]!r}; it takes {', '.join(STATUSES)}")])
+            raise BadQuery([("status", f"is {status[:100]!r}; it takes {', '.join(STATUSES)}")])
     start, end = _interval(request.query_params.get("datetime"))
     place = _place(request.query_params.get("cursor"))
     query = Query(
@@ -99,10 +99,10 @@ def _interval(text: str | None) -> tuple[float | None, float | None]:
         return None, None
     parts = text.split("/")
     if len(parts) > 2 or all(part in {"", ".."} for part in parts):
-        raise BadRequest([("datetime", f"is {text[:100]!r}; it takes a moment, or a/b, ../b or a/.. with one")])
+        raise BadQuery([("datetime", f"is {text[:100]!r}; it takes a moment, or a/b, ../b or a/.. with one")])
     start, end = (None if part in {"", ".."} else _moment(part) for part in (parts[0], parts[-1]))
     if start and end and start[0] > end[1]:
-        raise BadRequest([("datetime", "has its end before its start; turn it round")])
+        raise BadQuery([("datetime", "has its end before its start; turn it round")])
     return (start[0] if start else None), (end[1] if end else None)
 
 
@@ -111,14 +111,14 @@ def _moment(text: str) -> tuple[float, float]:
     try:
         moment = datetime.fromisoformat(text.replace(" ", "+"))
     except ValueError:
-        raise BadRequest([("datetime", f"has {text[:100]!r}; write moments as 2026-11-21T09:36:48Z")]) from None
+        raise BadQuery([("datetime", f"has {text[:100]!r}; write moments as 2026-11-21T09:36:48Z")]) from None
     length = timedelta(days=1) - timedelta(milliseconds=1) if len(text) == 10 else timedelta()
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     try:
         return moment.timestamp(), (moment + length).timestamp()
     except OverflowError:
-        raise BadRequest([("datetime", "lies out of all times")]) from None
+        raise BadQuery([("datetime", "lies out of all times")]) from None
 
 
 def _place(text: str | None) -> Place:
@@ -131,7 +131,7 @@ def _place(text: str | None) -> Place:
     except (ValueError, binascii.Error, OverflowError):
         cursors = []
     if not cursors or not all(cursor.id for cursor in cursors):
-        raise BadRequest([("cursor", "comes from no link of this service; follow the links next and prev")])
+        raise BadQuery([("cursor", "comes from no link of this service; follow the links next and prev")])
     return Place(cursors[-1], tuple(cursors[:-1]))
 
 

@@ -67,6 +67,8 @@ TABLE: Mapping[type[TilepipeError], Kind] = {
     errors.NoSuchJob: Kind(status=404, type=f"{OGC}no-such-job", title="No such job"),
     errors.NotReady: Kind(status=404, type=f"{OGC}result-not-ready", title="The result is not ready"),
     errors.NoResult: Kind(status=404, type=f"{OGC}result-not-available", title="There is no such result"),
+    errors.NoSuchOutput: Kind(status=400, type=f"{OGC}no-such-output", title="No such output"),
+    errors.BadQuery: Kind(status=400, type=f"{OGC}invalid-query-parameter-value", title="The query does not fit"),
     errors.BadRequest: Kind(status=400, type=f"{OWN}invalid-parameter-value", title="The request does not fit"),
     errors.KeyReused: Kind(status=409, type=f"{OWN}idempotency-key-reused", title="The idempotency key is taken"),
     errors.MoveRefused: Kind(status=409, type=f"{OWN}wrong-state", title="The job is in another state"),

@@ -1,4 +1,4 @@
-"""What documents look like, in the words of OpenAPI 3.0."""
+"""What documents look like, in the words that OpenAPI 3.0 and 3.1 share."""
 
 from typing import Any
 
@@ -70,6 +70,7 @@ SCHEMAS: dict[str, Schema] = {
         outputs={"type": "object", "additionalProperties": _object("schema", **WORDS, schema=ANY)},
     ),
     "execute": _object(
+        process={**TEXT, "description": "Address of the process; the path says which one is meant."},
         inputs={"type": "object", "additionalProperties": ANY},
         outputs={"type": "object", "additionalProperties": _object(format=FORMAT, transmissionMode=MODE)},
         response={"type": "string", "enum": ["raw", "document"], "default": "raw"},

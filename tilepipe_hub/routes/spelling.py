@@ -1,10 +1,23 @@
-"""How operations, parameters and answers are spelled in OpenAPI 3.0."""
+"""How operations, parameters and answers are spelled in OpenAPI."""
 
 from typing import Any
 
 from tilepipe_hub.routes.schemas import ref
 
-__all__ = ["HTML", "JSON", "PROBLEM", "TEXT", "Part", "answered", "errors", "form", "in_header", "in_path", "in_query"]
+__all__ = [
+    "BYTES",
+    "HTML",
+    "JSON",
+    "PROBLEM",
+    "TEXT",
+    "Part",
+    "answered",
+    "errors",
+    "form",
+    "in_header",
+    "in_path",
+    "in_query",
+]
 __all__ += ["reading", "results"]
 
 JSON = "application/json"
@@ -14,6 +27,7 @@ PROBLEM = "application/problem+json"
 Part = dict[str, Any]
 
 TEXT: Part = {"type": "string"}
+BYTES: Part = {"type": "string", "format": "binary"}
 REASONS = {
     "400": "Something in the request does not fit",
     "401": "A token is needed, or is not known",
@@ -44,10 +58,7 @@ def reading(name: str, summary: str, schema: str, bad: str, *parameters: Part) -
 
 def results() -> Part:
     """The answer that holds results, in any of their forms."""
-    any_bytes = {"type": "string", "format": "binary"}
-    return answered(
-        "Results", {JSON: {}, "multipart/related": any_bytes, HTML: TEXT, "text/plain": TEXT, "*/*": any_bytes}
-    )
+    return answered("Results", {JSON: {}, "multipart/related": BYTES, HTML: TEXT, "text/plain": TEXT, "*/*": BYTES})
 
 
 def answered(text: str, content: Part) -> Part:

@@ -141,7 +141,25 @@ def test_an_area_may_be_a_link_to_geojson(ask, shipped):
     assert (problem.pointer, "Pointy" in problem.message) == ("/inputs/area", True)
 
 
+@pytest.mark.parametrize("name", ["choice", "number", "texts", "bbox", "geometry", "image", "pause"])
+def test_null_is_not_given_where_the_input_may_be_left_out(shipped, name):
+    checked = echoed(shipped, {name: None})
+
+    assert set(checked.inputs) == {"text"}
+
+
+def test_null_is_a_value_where_the_schema_knows_it(ask):
+    checked = ask("hillshade", {"inputs": {**GOOD, "overviews": None, "azimuth": None}})
+
+    assert set(checked.inputs) == {*GOOD, "overviews"}
+    assert checked.inputs["overviews"][0].value is None
+
+
 ECHO_MISTAKES = [
+    ({"number": {"value": None}}, "/inputs/number/value", "is null; it takes a number"),
+    ({"texts": ["a", None]}, "/inputs/texts/1", "is null; it takes text"),
+    ({"list": [1, None]}, "/inputs/list/1", "is null; it takes a number"),
+    ({"nothing": None}, "/inputs/nothing", "no such input"),
     ({"text": None}, "/inputs/text", "is null; it takes text"),
     ({"text": 3}, "/inputs/text", "is 3; it takes text"),
     ({"text": ["a"]}, "/inputs/text", "a list of 1"),

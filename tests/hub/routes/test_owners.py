@@ -21,6 +21,7 @@ def job(town, people):
         ("DELETE", ""),
         ("GET", "/results"),
         ("GET", "/results/text"),
+        ("GET", "/definition"),
         ("GET", "/log"),
         ("GET", "/events"),
         ("GET", "/output/stac.json"),
@@ -253,7 +254,7 @@ def test_secrets_are_in_no_answer_and_no_log(tmp_path, dem, caplog, monkeypatch)
         job = hub.submit(inputs, "hillshade")
         assert hub.ended(job)["status"] == "failed"
         paths = ["/", "/conformance", "/api", "/processes", "/processes/hillshade", "/jobs", "/metrics", "/nothing"]
-        paths += [job, f"{job}/results", f"{job}/log"]
+        paths += [job, f"{job}/results", f"{job}/log", f"{job}/definition"]
         answers = [hub.client.get(path, params={"f": form}) for path in paths for form in ("json", "html")]
         answers += [hub.as_("hunter-token").get(path) for path in paths]
 
