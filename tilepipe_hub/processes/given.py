@@ -117,7 +117,9 @@ def checked_value(
         return value, []
     forms = [{key: item for key, item in part.items() if key != "contentMediaType"} for part in meant]
     forms = [form for place, form in enumerate(forms) if form not in forms[:place]]
-    problems = list(mistakes(value.value, forms[0] if len(forms) == 1 else {"oneOf": forms}, value.pointer))
+    choice = "anyOf" if "anyOf" in schema else "oneOf"
+    form = forms[0] if len(forms) == 1 else {choice: forms, "nullable": schema.get("nullable", False)}
+    problems = list(mistakes(value.value, form, value.pointer))
     if not problems:
         problems = list(_binary_mistakes(value, forms))
     if isinstance(value.value, float) and value.value.is_integer() and schema.get("type") == "integer":

@@ -31,15 +31,21 @@ def described(client, processes):
 def executed(client, process, inputs):
     """A job from its start to its results; nothing of it is asked for by link."""
     job = client.execute_process(process, ProcessRequest(inputs=inputs, response="document"), **ASYNC)
-    ends, seen = time.monotonic() + 30, [job]
-    while seen[-1].status in {JobStatus.accepted, JobStatus.running} and time.monotonic() < ends:
-        time.sleep(0.05)
-        seen.append(client.get_job(job.jobID))
+    seen = ended(client, job)
     return {
         "seen": [told(info) for info in seen],
         "results": told_results(client.get_job_results(job.jobID)),
         "jobs": told(client.get_jobs()),
     }
+
+
+def ended(client, job):
+    """What is seen of a job until it ends."""
+    ends, seen = time.monotonic() + 30, [job]
+    while seen[-1].status in {JobStatus.accepted, JobStatus.running} and time.monotonic() < ends:
+        time.sleep(0.05)
+        seen.append(client.get_job(job.jobID))
+    return seen
 
 
 def told_results(results):
@@ -49,6 +55,13 @@ def told_results(results):
 def offered(client, process):
     """The inputs of the request that it makes of a description, to be filled in."""
     return client.create_execution_request(process).to_process_request().inputs
+
+
+def filled(client, process, inputs):
+    """Status of a job of the request that it makes of a description, with no more than some inputs changed."""
+    request = client.create_execution_request(process).to_process_request()
+    request.inputs.update(inputs)
+    return told(ended(client, client.execute_process(process, request, **ASYNC))[-1])
 
 
 def at_once(client, process, inputs):

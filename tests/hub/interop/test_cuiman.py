@@ -109,6 +109,15 @@ def test_cuiman_offers_the_defaults(call):
     assert call("offered", process="convert")["pyramid"]["grid"] == {"like": "raster"}
 
 
+def test_cuiman_may_leave_its_own_request_as_it_is_but_for_the_data(call, inputs):
+    """Which has null for what it knows no default of."""
+    assert call("offered", process="hillshade")["area"] is None
+
+    info = call("filled", process="hillshade", inputs={"dem": inputs["raster"]})
+
+    assert info["status"] == "successful", info
+
+
 def test_cuiman_has_results_at_once_where_it_does_not_ask_for_a_job(call):
     """The standard wants them where both modes are offered and none is asked for; it has no model of them."""
     found = call("at_once", process="echo", inputs={"text": "now", "number": 4.5})

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hub.processes.values_of import JSON, TIFF
 from tilepipe_hub.processes.describe import describe
-from tilepipe_hub.processes.given import Fetched
+from tilepipe_hub.processes.given import Fetched, Value, checked_value
 from tilepipe_hub.processes.inputs import Checked, check_inputs, links_to_fetch
 from tilepipe_hub.processes.limits import Limits
 from tilepipe_hub.processes.request import check_request
@@ -148,11 +148,21 @@ def test_null_is_not_given_where_the_input_may_be_left_out(shipped, name):
     assert set(checked.inputs) == {"text"}
 
 
-def test_null_is_a_value_where_the_schema_knows_it(ask):
-    checked = ask("hillshade", {"inputs": {**GOOD, "overviews": None, "azimuth": None}})
+@pytest.mark.parametrize("name", ["overviews", "zooms"])
+def test_null_is_a_value_where_the_schema_knows_it(ask, name):
+    checked = ask("hillshade", {"inputs": {**GOOD, name: None, "azimuth": None}})
 
-    assert set(checked.inputs) == {*GOOD, "overviews"}
-    assert checked.inputs["overviews"][0].value is None
+    assert set(checked.inputs) == {*GOOD, name}
+    assert checked.inputs[name][0].value is None
+
+
+@pytest.mark.parametrize(("key", "fits"), [("anyOf", True), ("oneOf", False)])
+def test_a_value_may_fit_several_forms_where_any_will_do(key, fits):
+    schema = {key: [{"type": "integer"}, {"type": "number"}]}
+
+    _, problems = checked_value(Value(value=5, pointer="/inputs/size"), schema, {})
+
+    assert (problems == []) is fits
 
 
 ECHO_MISTAKES = [
