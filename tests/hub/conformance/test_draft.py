@@ -227,6 +227,15 @@ def test_no_request_to_read_starts_a_job(client):
     assert client.get("/jobs").json()["jobs"] == before
 
 
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", None])
+def test_nothing_is_executed_that_a_page_of_another_origin_may_send_unasked(client, kind):
+    headers = {"Content-Type": kind} if kind else {}
+
+    answer = client.post("/processes/echo/execution", content=b'{"inputs": {"text": "x"}}', headers=headers)
+
+    check_exception(answer, 415)
+
+
 def test_no_class_of_the_draft_is_claimed(client):
     assert all("/1.0/conf/" in name for name in client.get("/conformance").json()["conformsTo"])
 

@@ -22,13 +22,13 @@ def known(definition, **values):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("names", ["known", "any"])
-def test_no_request_makes_it_fail_or_answer_otherwise_than_defined(tmp_path, names):
+@pytest.mark.parametrize(("names", "version"), [("known", "3.0"), ("any", "3.1")])
+def test_no_request_makes_it_fail_or_answer_otherwise_than_defined(tmp_path, names, version):
     folders = {"processes": str(tmp_path)}
     auth = {"anonymous": "admin"}
     with serving(tmp_path, sync_s=0.05, quotas={"jobs": 30}, deploy=True, auth=auth, folders=folders) as hub:
         jobs = [hub.submit({"text": "x", "pause": pause}).rpartition("/")[2] for pause in (0, 60)]
-        definition = hub.client.get("/api").json()
+        definition = hub.client.get("/api", params={"version": version}).json()
         if names == "known":
             values = {"jobId": [*jobs, "nothing"], "outputID": ["text", "list"], "path": ["stac.json", "a/b"]}
             definition = known(definition, processID=["echo", "recipe", "hillshade"], **values)
