@@ -1,8 +1,7 @@
-"""Who is called when a job goes on or ends, with which words, and how often it is tried.
+"""Who is called when a job goes on or ends, and with which words.
 
-Calls are made beside the jobs and never hold one up. They are signed with the operator's secret, go only where the
-fence lets them, and only to the address that was checked. One that fails is tried again, later each time; a worker
-that is killed takes its calls with it, so whoever must know asks for the job's status too.
+Calls are signed with the operator's secret, go only where the fence lets them, and only to the address that was
+checked. Progress is told beside the jobs and holds none up; how often an end is told says `running.telling`.
 """
 
 import hashlib
@@ -10,12 +9,10 @@ import hmac
 import json
 import logging
 import os
-import random
 import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Self
@@ -30,39 +27,37 @@ from tilepipe_hub.results import LARGE_BYTES, Reader, as_document
 from tilepipe_hub.settings import Settings
 from tilepipe_hub.work import work_of
 
-__all__ = ["SIGNATURE", "Callbacks", "signature", "slack_words", "status_document"]
+__all__ = ["JOB", "SIGNATURE", "Callbacks", "signature", "slack_words", "status_document"]
 
 log = logging.getLogger(__name__)
 
 SIGNATURE = "X-Tilepipe-Signature"
+JOB = "X-Tilepipe-Job"
+"""By this header a receiver knows a call that it has heard before."""
 AT_ONCE = 4
-FIRST_PAUSE_S = 1.0
-LONGEST_PAUSE_S = 60.0
-CLOSING_S = 5.0
-"""For calls that are under way when the worker ends."""
 SLACK = ("hooks.slack.com", "hooks.slack-gov.com")
 """Hosts that take words, not documents."""
+PROBLEMS: Mapping[str, Mapping[str, Any]] = {
+    "failed": {"type": "urn:tilepipe:problem:job-failed", "title": "The job failed", "status": 500},
+    "dismissed": {"type": "urn:tilepipe:problem:job-dismissed", "title": "The job was dismissed", "status": 410},
+}
 
 
 class Callbacks:
-    """Satisfies `worker.Followers`; a context manager that waits a little for the last calls."""
+    """Satisfies `worker.Followers`; a context manager that waits for the calls under way."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="callback")
-        self._closing = threading.Event()
         self._lock = threading.Lock()
         self._next: dict[str, float] = {}
-        """For each job, when its progress may be told again."""
+        """For jobs that were told of just now: when they may be again."""
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        timer = threading.Timer(CLOSING_S, self._closing.set)
-        timer.start()
-        self._pool.shutdown(wait=True)
-        timer.cancel()
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
     def follow(self, job: Job, progress: Progress) -> None:
         link = (job.request.subscriber or {}).get("inProgressUri")
@@ -70,62 +65,50 @@ class Callbacks:
         with self._lock:
             if link is None or now < self._next.get(job.id, 0.0):
                 return
+            self._next = {job_id: moment for job_id, moment in self._next.items() if moment > now}
             self._next[job.id] = now + self._settings.callbacks.every_s
+        self._pool.submit(self._pass_on, link, job, status_document(job, progress, link=self._base(job)))
+
+    def tell(self, job: Job) -> str | None:
+        link = job.request.link_for(job.status)
+        if link is None:
+            return None
+        try:
+            document = self._results(job) if job.status == "successful" else _problem(job)
+        except OSError as error:
+            return f"the results cannot be read: {error.strerror}"
+        return self._post(link, job, document)
+
+    def _pass_on(self, link: str, job: Job, document: Mapping[str, Any]) -> None:
         # What is not heard at once is soon out of date.
-        self._start(link, job, self._document(job, progress), attempts=1)
+        reason = self._post(link, job, document)
+        if reason is not None:
+            log.warning("job %s: callback about its progress: %s", job.id, reason)
 
-    def ended(self, job: Job) -> None:
-        with self._lock:
-            self._next.pop(job.id, None)
-        name = {"successful": "successUri", "failed": "failedUri"}.get(job.status, "")
-        link = (job.request.subscriber or {}).get(name)
-        if link is not None:
-            try:
-                document = self._results(job) if name == "successUri" else _problem(job)
-            except OSError as error:
-                log.warning("job %s: its results cannot be read for its callback: %s", job.id, error)
-                return
-            self._start(link, job, document, attempts=self._settings.callbacks.attempts)
-
-    def _start(self, link: str, job: Job, document: Mapping[str, Any], *, attempts: int) -> None:
-        if urlsplit(link).hostname in SLACK:
-            document = slack_words(job, self._base(job))
-        call = _Call(link=link, job_id=job.id, body=json.dumps(document).encode(), attempts=attempts)
-        self._pool.submit(self._make, call)
-
-    def _make(self, call: "_Call") -> None:
-        """Call until it is heard, or too often."""
-        for attempt in range(1, call.attempts + 1):
-            reason = self._post(call)
-            if reason is None:
-                return
-            log.warning("job %s: callback %d of %d: %s", call.job_id, attempt, call.attempts, reason)
-            if attempt < call.attempts:
-                pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 4 ** (attempt - 1))
-                # Not a secret: the pauses of many calls are only to differ.
-                if self._closing.wait(pause * random.uniform(0.5, 1.5)):  # noqa: S311
-                    return
-
-    def _post(self, call: "_Call") -> str | None:
+    def _post(self, link: str, job: Job, document: Mapping[str, Any]) -> str | None:
         """Why the call was not heard; None where it was. The link stands in no log, for it may hold a secret."""
-        host, address = urlsplit(call.link).hostname or "", self._address(call.link)
+        host, address = urlsplit(link).hostname or "", self._address(link)
         if address is None:
             return f"{host} may not be called, or has no address"
-        url = httpx.URL(call.link)
-        shown = url.netloc.decode()
-        headers = {"Host": shown, "Content-Type": "application/json", "User-Agent": "tilepipe-hub"}
+        body = json.dumps(slack_words(job, self._base(job)) if host in SLACK else document).encode()
+        headers = {"Content-Type": "application/json", "User-Agent": "tilepipe-hub", JOB: job.id}
         secret = self._settings.callbacks.secret
         if secret is not None:
-            headers[SIGNATURE] = signature(call.body, secret=secret.get_secret_value(), now=int(time.time()))
+            headers[SIGNATURE] = signature(body, secret=secret.get_secret_value(), now=int(time.time()))
         try:
-            with httpx.Client(timeout=self._settings.callbacks.timeout_s, trust_env=False) as client:
-                extensions = {"sni_hostname": host} if url.scheme == "https" else {}
-                answer = client.post(
-                    url.copy_with(host=address), content=call.body, headers=headers, extensions=extensions
-                )
+            url = httpx.URL(link)
+            headers["Host"] = url.netloc.decode()
+            extensions = {"sni_hostname": host} if url.scheme == "https" else {}
+            with (
+                httpx.Client(timeout=self._settings.callbacks.timeout_s, trust_env=False) as client,
+                # What else it answers is of no interest, however long it is.
+                client.stream(
+                    "POST", url.copy_with(host=address), content=body, headers=headers, extensions=extensions
+                ) as answer,
+            ):
+                return None if answer.is_success else f"{host} answers {answer.status_code}"
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             return f"{host} does not answer: {type(error).__name__}"
-        return None if answer.is_success else f"{host} answers {answer.status_code}"
 
     def _address(self, link: str) -> str | None:
         """An address of the host that may be spoken to; the name is not looked up a second time."""
@@ -139,9 +122,6 @@ class Callbacks:
         sent_to = work_of(job.request.work).base if job.request.work else ""
         base = (self._settings.server.base_url or sent_to).rstrip("/")
         return f"{base}/jobs/{job.id}"
-
-    def _document(self, job: Job, progress: Progress) -> dict[str, Any]:
-        return status_document(job, progress, link=self._base(job))
 
     def _results(self, job: Job) -> dict[str, Any]:
         """The results as a document: files as links, unless their values were asked for."""
@@ -157,17 +137,9 @@ class Callbacks:
 
 
 def _problem(job: Job) -> dict[str, Any]:
-    """Why a job failed, as an exception document, and which job it was."""
-    problem = {"type": "urn:tilepipe:problem:job-failed", "title": "The job failed", **(job.problem or {})}
-    return {"status": 500, "detail": job.message, **problem, "jobID": job.id, "processID": job.process}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Call:
-    link: str
-    job_id: str
-    body: bytes = field(repr=False)
-    attempts: int
+    """Why a job has no results, as an exception document, and which job it was."""
+    kind = PROBLEMS[job.status]
+    return {**kind, "detail": job.message, **(job.problem or {}), "jobID": job.id, "processID": job.process}
 
 
 def signature(body: bytes, *, secret: str, now: int) -> str:
@@ -197,7 +169,12 @@ def status_document(job: Job, progress: Progress, *, link: str) -> dict[str, Any
 
 def slack_words(job: Job, link: str) -> dict[str, str]:
     """One line for a channel; what the owner wrote cannot call anybody's attention in it."""
-    signs = {"successful": ":white_check_mark:", "failed": ":x:", "running": ":hourglass_flowing_sand:"}
+    signs = {
+        "successful": ":white_check_mark:",
+        "failed": ":x:",
+        "running": ":hourglass_flowing_sand:",
+        "dismissed": ":no_entry_sign:",
+    }
     words = f"{job.title or job.process}: {job.status} {job.message}".strip()[:500]
     for letter, spelled in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
         words = words.replace(letter, spelled)

@@ -32,6 +32,9 @@ Status = Literal["accepted", "running", "successful", "failed", "dismissed"]
 STATUSES: tuple[Status, ...] = ("accepted", "running", "successful", "failed", "dismissed")
 ENDED: frozenset[Status] = frozenset({"successful", "failed", "dismissed"})
 
+HEARS: Mapping[Status, str] = {"successful": "successUri", "failed": "failedUri", "dismissed": "failedUri"}
+"""Which link of a subscriber hears of which end. OGC has none for dismissed jobs; who waits would wait for ever."""
+
 REFUSED = "The job cannot be run as it was asked for"
 
 MOVES: Mapping[Status, frozenset[Status]] = {
@@ -57,6 +60,10 @@ class Request:
     """Where to call back: `successUri`, `inProgressUri`, `failedUri`."""
     work: Mapping[str, Any] = field(default_factory=dict)
     """What that means for a worker; see `tilepipe_hub.work`."""
+
+    def link_for(self, status: Status) -> str | None:
+        """Where a job that ends so is told; None: nowhere."""
+        return (self.subscriber or {}).get(HEARS.get(status, ""))
 
     def text(self) -> str:
         """All of it as JSON, as stores keep it."""

@@ -28,6 +28,7 @@ from tilepipe_hub.running.memory import bytes_of
 from tilepipe_hub.running.order import Order
 from tilepipe_hub.running.pausing import Pausing
 from tilepipe_hub.running.proxy import Proxy
+from tilepipe_hub.running.telling import Telling
 from tilepipe_hub.settings import Settings
 from tilepipe_hub.settings import Worker as WorkerSettings
 from tilepipe_hub.store import Store, open_store
@@ -54,8 +55,8 @@ class Followers(Protocol):
         """A job goes on; returns at once."""
         ...
 
-    def ended(self, job: Job) -> None:
-        """A job has ended; returns at once."""
+    def tell(self, job: Job) -> str | None:
+        """Tell once that a job has ended; says why that was not heard, None where it was."""
         ...
 
 
@@ -74,6 +75,7 @@ class Worker:
     """A process that has imported the engine, for the next job."""
     _proxy: Proxy | None = None
     """The only way out of the jobs."""
+    _telling: Telling | None = None
     _draining: float | None = None
     _claim_from: float = 0.0
     """After the store was away, those who have jobs say so first."""
@@ -89,6 +91,9 @@ class Worker:
         rules = self.settings.worker
         sweeping = threading.Thread(target=self._sweep, args=(stopping,), name="expire", daemon=True)
         sweeping.start()
+        if self.followers is not None:
+            self._telling = _telling(self.store, self.followers, self.settings)
+            self._telling.start()
         log.info("worker %s waits for jobs", self.name)
         self._news = news
         while not stopping.is_set():
@@ -103,6 +108,8 @@ class Worker:
         log.info("worker %s takes no more jobs and waits for %d", self.name, len(self._jobs))
         for thread in list(self._jobs.values()):
             thread.join()
+        if self._telling is not None:
+            self._telling.close()
         if self._spare is not None:
             self._spare.reap()
         if self._proxy is not None:
@@ -165,8 +172,8 @@ class Worker:
                 )
                 facts["status"] = after.status if after else "left alone"
             log.info("job %s: lease %d: %s", job.id, job.number, after.status if after else "left alone")
-            if after is not None and after.ended and self.followers is not None:
-                self.followers.ended(after)
+            if self._telling is not None and after is not None and after.request.link_for(after.status):
+                self._telling.wake()
         except Exception:
             log.exception("job %s: cannot be attended", job.id)
             give_up(job, store=self.store, reason="the worker could not run it, and its log says why")
@@ -255,6 +262,12 @@ def work(
 
 def _nobody(_progress: Progress) -> None:
     return
+
+
+def _telling(store: Store, followers: Followers, settings: Settings) -> Telling:
+    rules = settings.callbacks
+    # To connect, to send and to wait for an answer may each take that long, and a name has to be looked up.
+    return Telling(store=store, tell=followers.tell, attempts=rules.attempts, lease_s=3 * rules.timeout_s + 10)
 
 
 def _rules(settings: Settings) -> Rules:

@@ -14,14 +14,18 @@ from tilepipe_hub.store.protocol import Cursor, Query
 
 __all__ = [
     "BRIEF",
+    "CALLED",
+    "DUE",
     "INDEXES",
     "SILENT",
     "SORT",
     "adding",
     "beating",
+    "calling",
     "claiming",
     "index_of",
     "job_of",
+    "later",
     "matches",
     "moving",
     "seconds",
@@ -40,6 +44,7 @@ INDEXES: Mapping[str, tuple[list[tuple[str, int]], Document]] = {
     "words": ([("words", 1), *SORT], {}),
     "lease": ([("until", 1)], {"partialFilterExpression": {"status": "running"}}),
     "key": ([("owner", 1), ("key", 1)], {"unique": True, "partialFilterExpression": {"key": {"$type": "string"}}}),
+    "call": ([("call_at", 1)], {"partialFilterExpression": {"call_at": {"$type": "date"}}}),
     "expires": ([("expires", 1)], {"expireAfterSeconds": 86_400}),
 }
 """Of the jobs. The server itself forgets what no hub has forgotten a day after it was due."""
@@ -49,6 +54,11 @@ BRIEF = {"request": False, "problem": False, "results": False, "words": False}
 
 SILENT: Document = {"status": "running", "$expr": {"$lt": ["$until", "$$NOW"]}}
 """Jobs whose worker has not been heard of in time."""
+
+CALLED: Document = {"call_at": {"$type": "date"}}
+"""Jobs whose end is still to be told."""
+
+DUE: Document = {**CALLED, "$expr": {"$lte": ["$call_at", "$$NOW"]}}
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
@@ -90,6 +100,8 @@ def adding(job: Job) -> list[Document]:
         "request": job.request.text(),
     }
     values |= {name: value for name in ("key", "continues") if (value := getattr(job, name)) is not None}
+    if hears := [status for status in sorted(ENDED) if job.request.link_for(status)]:
+        values["hears"] = hears
     times = {"created": "$$NOW", "updated": "$$NOW"}
     new = {"$mergeObjects": [{"$literal": values}, times]}
     return [{"$replaceWith": {"$cond": [{"$eq": [{"$type": "$status"}, "missing"]}, new, "$$ROOT"]}}]
@@ -107,7 +119,7 @@ def claiming(worker: str, *, lease_s: float, nonce: str) -> list[Document]:
                 "worker": {"$literal": worker},
                 "nonce": nonce,
                 "number": {"$add": ["$number", 1]},
-                "until": _later(lease_s),
+                "until": later(lease_s),
                 "attempts": {"$add": ["$attempts", taken]},
             }
         }
@@ -116,7 +128,7 @@ def claiming(worker: str, *, lease_s: float, nonce: str) -> list[Document]:
 
 def beating(*, lease_s: float, progress: Progress | None, message: str | None) -> list[Document]:
     """The change that `job.beaten` describes."""
-    changes: Document = {"until": _later(lease_s)}
+    changes: Document = {"until": later(lease_s)}
     if message is not None:
         changes |= {"message": {"$literal": clean(message)}, "updated": "$$NOW"}
     if progress is not None:
@@ -137,14 +149,21 @@ def moving(to: Status, end: End | None, *, keep_s: float | None) -> list[Documen
         changes["message"] = {"$literal": clean(end.message)}
     if to in ENDED:
         changes["finished"] = "$$NOW"
+        changes["call_at"] = {"$cond": [{"$in": [to, {"$ifNull": ["$hears", []]}]}, "$$NOW", "$$REMOVE"]}
         if keep_s is not None:
-            changes["expires"] = _later(keep_s)
+            changes["expires"] = later(keep_s)
     progress = _onto(end.progress) if end and end.progress else {}
     if to == "successful":
         progress |= {"percent": 100, "eta_s": None}
     if progress:
         changes["progress"] = progress
     return [{"$set": changes}]
+
+
+def calling(*, lease_s: float, nonce: str) -> list[Document]:
+    """The change that gives a call away."""
+    tries = {"$add": [{"$ifNull": ["$calls", 0]}, 1]}
+    return [{"$set": {"call_at": later(lease_s), "calls": tries, "call_nonce": nonce}}]
 
 
 def matches(query: Query) -> Document:
@@ -204,7 +223,8 @@ def _onto(progress: Progress) -> Document:
     return {**_plain(progress), **highest}
 
 
-def _later(by_s: float) -> Document:
+def later(by_s: float) -> Document:
+    """The server's time and so much more."""
     return {"$add": ["$$NOW", round(by_s * 1000)]}
 
 

@@ -18,20 +18,24 @@ from tilepipe_hub.errors import NoSuchJob, StoreError
 from tilepipe_hub.job import ENDED, MOVES, STATUSES, End, Job, Progress, Status, clean, moved
 from tilepipe_hub.store.documents import (
     BRIEF,
+    CALLED,
+    DUE,
     INDEXES,
     SILENT,
     SORT,
     adding,
     beating,
+    calling,
     claiming,
     index_of,
     job_of,
+    later,
     matches,
     moving,
     seconds,
 )
 from tilepipe_hub.store.patience import patiently
-from tilepipe_hub.store.protocol import LINE_CHARS, Cursor, Line, Page, Query, Signal
+from tilepipe_hub.store.protocol import LINE_CHARS, Call, Cursor, Line, Page, Query, Signal
 
 __all__ = ["MongoStore"]
 
@@ -214,6 +218,26 @@ class MongoStore:
         found = self._call(lambda _: self._jobs.find_one({"_id": job_id}, {"status": True, "number": True}))
         dismissed = found is not None and found["status"] == "dismissed" and found["number"] == number
         return "stop" if dismissed else "lost"
+
+    def take_call(self, *, lease_s: float) -> Call | None:
+        nonce = uuid4().hex
+        change = calling(lease_s=lease_s, nonce=nonce)
+
+        def call(failed: int) -> Call | None:
+            taken = self._jobs.find_one({**CALLED, "call_nonce": nonce}) if failed else None
+            taken = taken or self._jobs.find_one_and_update(
+                DUE, change, sort=[("call_at", 1)], return_document=ReturnDocument.AFTER
+            )
+            return Call(job_of(taken), taken["calls"]) if taken else None
+
+        return self._call(call)
+
+    def retry_call(self, job_id: str, *, tries: int, after_s: float) -> None:
+        where = {"_id": job_id, "calls": tries, **CALLED}
+        self._call(lambda _: self._jobs.update_one(where, [{"$set": {"call_at": later(after_s)}}]))
+
+    def end_call(self, job_id: str) -> None:
+        self._call(lambda _: self._jobs.update_one({"_id": job_id}, {"$unset": {"call_at": ""}}))
 
     def log(self, job_id: str, lines: Sequence[str]) -> None:
         for start in range(0, len(lines), LINES):

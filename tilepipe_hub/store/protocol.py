@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, Protocol, Self
 
 from tilepipe_hub.job import End, Job, Progress, Status
 
-__all__ = ["LINE_CHARS", "Cursor", "Line", "Page", "Query", "Signal", "Store"]
+__all__ = ["LINE_CHARS", "Call", "Cursor", "Line", "Page", "Query", "Signal", "Store"]
 
 LINE_CHARS = 10_000
 """What is longer is cut."""
@@ -24,6 +24,14 @@ class Cursor(NamedTuple):
 
     created: float
     id: str
+
+
+class Call(NamedTuple):
+    """The end of a job, which somebody who subscribed is still to be told."""
+
+    job: Job
+    tries: int
+    """How often it was taken, this time with it."""
 
 
 class Line(NamedTuple):
@@ -135,6 +143,21 @@ class Store(Protocol):
 
         Progress and message are written when given; how often is the caller's choice. Progress never goes back.
         """
+        ...
+
+    def take_call(self, *, lease_s: float) -> Call | None:
+        """Give away the call that is due longest; for *lease_s* nobody else gets it, and then it is due again.
+
+        A job has a call from the `move` that ends it, where its request has a link for that end, until `end_call`.
+        """
+        ...
+
+    def retry_call(self, job_id: str, *, tries: int, after_s: float) -> None:
+        """Have a call made again, not before *after_s*; does nothing where it was taken again, or ended, since."""
+        ...
+
+    def end_call(self, job_id: str) -> None:
+        """Have a call not made any more; does nothing where there is none."""
         ...
 
     def log(self, job_id: str, lines: Sequence[str]) -> None:

@@ -8,12 +8,10 @@ from typing import Any
 from tilepipe_hub.job import Job, Lease, Progress, Request, Status, clean, words_of
 from tilepipe_hub.store.protocol import Query
 
-__all__ = ["BRIEF", "SCHEMA", "VERSION", "job_of", "row_of", "select", "words_of_job"]
-
-VERSION = 1
+__all__ = ["BRIEF", "SCHEMAS", "job_of", "row_of", "select", "words_of_job"]
 
 # The request comes last, so that reading the others skips the pages on which a long one lies.
-SCHEMA = """
+JOBS = """
 CREATE TABLE jobs (
     id TEXT NOT NULL UNIQUE, process TEXT NOT NULL, owner TEXT NOT NULL, title TEXT NOT NULL, labels TEXT NOT NULL,
     key TEXT, continues TEXT, status TEXT NOT NULL, message TEXT NOT NULL,
@@ -37,6 +35,15 @@ CREATE TABLE logs (
     id TEXT NOT NULL, number INTEGER NOT NULL, time REAL NOT NULL, text TEXT NOT NULL, PRIMARY KEY (id, number)
 ) WITHOUT ROWID;
 """
+
+# Calls are few and soon gone: beside the jobs they cost those nothing that have none.
+CALLS = """
+CREATE TABLE calls (id TEXT NOT NULL PRIMARY KEY, due REAL NOT NULL, tries INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX calls_due ON calls (due);
+"""
+
+SCHEMAS = (JOBS, CALLS)
+"""What each version of the tables adds to the one before."""
 
 BRIEF = (
     "id, process, owner, title, labels, key, continues, status, message, percent, done, total, failed, rate, eta_s, "

@@ -15,8 +15,8 @@ from typing import Any, Self
 from tilepipe_hub.errors import MoveRefused, NoSuchJob, StoreError
 from tilepipe_hub.job import ENDED, STATUSES, End, Job, Progress, Status, beaten, claimed, clean, moved
 from tilepipe_hub.store.patience import patiently
-from tilepipe_hub.store.protocol import LINE_CHARS, Cursor, Line, Page, Query, Signal
-from tilepipe_hub.store.rows import SCHEMA, VERSION, job_of, row_of, select, words_of_job
+from tilepipe_hub.store.protocol import LINE_CHARS, Call, Cursor, Line, Page, Query, Signal
+from tilepipe_hub.store.rows import SCHEMAS, job_of, row_of, select, words_of_job
 
 __all__ = ["SqliteStore"]
 
@@ -37,6 +37,7 @@ SELECT jobs.* FROM jobs WHERE status = 'accepted' AND owner = (
 ) ORDER BY created, id LIMIT 1
 """
 FIGURES = ("percent", "done", "total", "failed", "rate", "eta_s")
+DUE = "SELECT * FROM calls WHERE due <= ? ORDER BY due LIMIT 1"
 SILENT = "SELECT * FROM jobs INDEXED BY jobs_lease WHERE status = 'running' AND until < ? ORDER BY until LIMIT 1"
 
 
@@ -69,15 +70,16 @@ class SqliteStore:
         with self._writes() as db:
             version = db.execute("PRAGMA user_version").fetchone()["user_version"]
             used = db.execute("SELECT 1 FROM sqlite_master").fetchone()
-            if version == 0 and not used:
-                for statement in SCHEMA.split(";"):
-                    db.execute(statement)
-                db.execute(f"PRAGMA user_version = {VERSION}")
-            elif version != VERSION:
+            newest = len(SCHEMAS)
+            if version > newest or (version == 0 and used):
                 raise StoreError(
-                    f"{self._path}: holds tables of version {version}, this hub writes version {VERSION}; "
+                    f"{self._path}: holds tables of version {version}, this hub writes version {newest}; "
                     "name another file, or use the hub that made it"
                 )
+            if version < newest:
+                for statement in "".join(SCHEMAS[version:]).split(";"):
+                    db.execute(statement)
+                db.execute(f"PRAGMA user_version = {newest}")
         return self
 
     def __enter__(self) -> Self:
@@ -138,6 +140,8 @@ class SqliteStore:
             if job.ended and self._keep_s is not None:
                 job = replace(job, expires=now + self._keep_s)
             names = ("status", "message", "updated", "finished", "until", "expires", "problem", "results")
+            if job.request.link_for(job.status):
+                db.execute("INSERT INTO calls VALUES (?, ?, 0)", (job.id, now))
             return _write(db, job, (*names, *FIGURES))
 
     def claim(self, worker: str, *, lease_s: float) -> Job | None:
@@ -168,6 +172,29 @@ class SqliteStore:
                 return "lost"
             _write(db, job, ("until", "updated", "message", *FIGURES))
             return "continue"
+
+    def take_call(self, *, lease_s: float) -> Call | None:
+        # Whoever only looks keeps nobody from writing.
+        with self._reads() as db:
+            if db.execute(DUE, (self._now(),)).fetchone() is None:
+                return None
+        with self._writes() as db:
+            now = self._now()
+            row = db.execute(DUE, (now,)).fetchone()
+            if row is None:
+                return None
+            tries = row["tries"] + 1
+            db.execute("UPDATE calls SET due = ?, tries = ? WHERE id = ?", (now + lease_s, tries, row["id"]))
+            return Call(_job(db, row["id"]), tries)
+
+    def retry_call(self, job_id: str, *, tries: int, after_s: float) -> None:
+        with self._writes() as db:
+            due = self._now() + after_s
+            db.execute("UPDATE calls SET due = ? WHERE id = ? AND tries = ?", (due, job_id, tries))
+
+    def end_call(self, job_id: str) -> None:
+        with self._writes() as db:
+            db.execute("DELETE FROM calls WHERE id = ?", (job_id,))
 
     def log(self, job_id: str, lines: Sequence[str]) -> None:
         with self._writes() as db:
@@ -273,5 +300,6 @@ def _write(db: sqlite3.Connection, job: Job, names: Sequence[str]) -> Job:
 def _forget(db: sqlite3.Connection, job: Job) -> None:
     db.execute("DELETE FROM jobs WHERE id = ?", (job.id,))
     db.execute("DELETE FROM logs WHERE id = ?", (job.id,))
+    db.execute("DELETE FROM calls WHERE id = ?", (job.id,))
     words = [(word, job.created, job.id) for word in words_of_job(job)]
     db.executemany("DELETE FROM words WHERE (word, created, id) = (?, ?, ?)", words)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
 
 from tilepipe_hub.errors import LeaseLost, MoveRefused, NoSuchJob
-from tilepipe_hub.job import ENDED, STATUSES, Job, Progress
+from tilepipe_hub.job import ENDED, STATUSES, Job, Progress, Request
 from tilepipe_hub.store import Query, open_store
 
 ORDER = count(1)
@@ -35,10 +35,16 @@ class Machine(RuleBasedStateMachine):
         self.model = {}
         self.keys = {}
 
-    @rule(target=jobs, owner=st.sampled_from("abc"), key=st.sampled_from([None, None, "k"]))
-    def add(self, owner, key):
+    @rule(
+        target=jobs,
+        owner=st.sampled_from("abc"),
+        key=st.sampled_from([None, None, "k"]),
+        links=st.sets(st.sampled_from(["successUri", "failedUri"])),
+    )
+    def add(self, owner, key, links):
         order = next(ORDER)
-        job = self.store.add(Job(id=f"{order:06}", process="p", owner=owner, key=key))
+        request = Request(subscriber=dict.fromkeys(links, "https://example.org"))
+        job = self.store.add(Job(id=f"{order:06}", process="p", owner=owner, key=key, request=request))
         known = self.keys.get((owner, key)) if key else None
         if known:
             assert job.id == known
@@ -47,7 +53,7 @@ class Machine(RuleBasedStateMachine):
             self.keys[owner, key] = job.id
         self.model[job.id] = {
             "status": "accepted", "owner": owner, "number": 0, "attempts": 0, "percent": 0, "silent": False,
-            "created": job.created, "key": key,
+            "created": job.created, "key": key, "links": links, "due": False, "tries": 0,
         }  # fmt: skip
         return job.id
 
@@ -115,6 +121,38 @@ class Machine(RuleBasedStateMachine):
         own["silent"] = False
         if to == "successful":
             own["percent"] = 100
+        if to in ENDED:
+            own["due"] = ("successUri" if to == "successful" else "failedUri") in own["links"]
+
+    @rule(lease_s=st.sampled_from([1000.0, -1.0]))
+    def take_call(self, lease_s):
+        due = {name for name, job in self.model.items() if job["due"]}
+
+        call = self.store.take_call(lease_s=lease_s)
+
+        assert (call is not None) == bool(due)
+        if call:
+            own = self.model[call.job.id]
+            own["tries"] += 1
+            assert call.job.id in due
+            assert (call.tries, call.job.status) == (own["tries"], own["status"])
+            own["due"], own["taken"] = lease_s < 0, True
+
+    @rule(name=jobs, tries=st.integers(1, 3), after_s=st.sampled_from([1000.0, -1.0]))
+    def retry_call(self, name, tries, after_s):
+        own = self.model.get(name)
+
+        self.store.retry_call(name, tries=tries, after_s=after_s)
+
+        if own and own.get("taken") and own["tries"] == tries:
+            own["due"] = after_s < 0
+
+    @rule(name=jobs)
+    def end_call(self, name):
+        self.store.end_call(name)
+
+        if name in self.model:
+            self.model[name].update(due=False, taken=False)
 
     @rule(name=consumes(jobs))
     def remove(self, name):

@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 
 from tilepipe_hub.errors import LeaseLost, StoreError
-from tilepipe_hub.job import Job
+from tilepipe_hub.job import Job, Request
 from tilepipe_hub.store import Query, documents, open_store
 
 pytestmark = pytest.mark.mongodb
@@ -47,7 +47,7 @@ FILTERS = {
 
 @pytest.fixture(scope="module")
 def full(mongodb_server):
-    """A store of 200 jobs of which 30 run and 30 have failed."""
+    """A store of 205 jobs of which 30 run, 30 have failed and 5 were dismissed, which is to be told."""
     name = f"tilepipe_test_{uuid4().hex[:12]}"
     with open_store(f"{mongodb_server}/{name}", patience_s=10) as store:
         for number in range(200):
@@ -56,6 +56,10 @@ def full(mongodb_server):
             job = store.claim("w", lease_s=100)
             if number % 2:
                 store.move(job.id, "failed", expect=["running"], number=job.number)
+        for number in range(5):
+            request = Request(subscriber={"failedUri": "https://example.org"})
+            called = store.add(Job(id=f"called {number}", process="a", owner="o1", request=request))
+            store.move(called.id, "dismissed", expect=["accepted"])
         yield store
         store._client.drop_database(name)
 
@@ -80,9 +84,11 @@ def test_every_list_follows_an_index_and_sorts_nothing(full, size):
         ({"status": "accepted", "owner": "o1"}, {"created": 1, "_id": 1}),
         ({"status": "accepted", "owner": {"$in": [f"o{n}" for n in range(50)]}}, {"created": 1, "_id": 1}),
         ({"owner": "ann", "key": "k"}, {}),
+        (documents.DUE, {"call_at": 1}),
+        ({**documents.CALLED, "call_nonce": "n"}, {}),
         ({"$expr": {"$lte": ["$expires", "$$NOW"]}, "expires": {"$type": "date"}}, {}),
     ],
-    ids=["silent", "one owner", "owners", "key", "expired"],
+    ids=["silent", "one owner", "owners", "key", "due", "taken", "expired"],
 )
 def test_every_claim_follows_an_index_and_sorts_nothing(full, where, sort):
     command = {"find": "jobs", "filter": where, "sort": sort, "limit": 1}
@@ -92,6 +98,12 @@ def test_every_claim_follows_an_index_and_sorts_nothing(full, where, sort):
     assert "IXSCAN" in used
     assert not used & {"SORT", "COLLSCAN"}
     assert plan["executionStats"]["totalDocsExamined"] <= 9
+
+
+def test_jobs_without_a_subscriber_cost_the_index_of_calls_nothing(full):
+    keys = full._jobs.database.command("validate", "jobs")["keysPerIndex"]
+
+    assert (keys["created"], keys["call"]) == (205, 5)
 
 
 def test_the_server_forgets_what_no_hub_has_forgotten(full):

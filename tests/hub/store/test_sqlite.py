@@ -8,10 +8,10 @@ from multiprocessing import get_context
 import pytest
 
 from tilepipe_hub.errors import StoreError
-from tilepipe_hub.job import Job
+from tilepipe_hub.job import Job, Request
 from tilepipe_hub.store import Cursor, Query, open_store
-from tilepipe_hub.store.rows import select
-from tilepipe_hub.store.sqlite import NEXT, SILENT, SqliteStore
+from tilepipe_hub.store.rows import SCHEMAS, row_of, select
+from tilepipe_hub.store.sqlite import DUE, NEXT, SILENT, SqliteStore
 
 FILTERS = {
     "processes": [["a"], ["a", "b"]],
@@ -55,6 +55,8 @@ def test_every_claim_follows_an_index(tables):
     assert "SCAN jobs" not in plan(tables, NEXT, ())
     assert "INDEX jobs_lease" in plan(tables, SILENT, (0.0,))
     assert "TEMP B-TREE" not in plan(tables, SILENT, (0.0,))
+    assert "INDEX calls_due" in plan(tables, DUE, (0.0,))
+    assert "TEMP B-TREE" not in plan(tables, DUE, (0.0,))
 
 
 def opened(path):
@@ -81,8 +83,32 @@ def test_a_file_of_something_else_is_refused(tmp_path):
 
     with pytest.raises(StoreError, match="text: the jobs cannot be read or kept: file is not a database"):
         open_store(str(tmp_path / "text"), patience_s=0.1)
-    with pytest.raises(StoreError, match="holds tables of version 0, this hub writes version 1; name another file"):
+    with pytest.raises(StoreError, match="holds tables of version 0, this hub writes version 2; name another file"):
         open_store(str(tmp_path / "other.db"))
+
+
+def test_a_file_of_a_later_hub_is_refused(path):
+    open_store(path).close()
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version = 3")
+    db.close()
+
+    with pytest.raises(StoreError, match="holds tables of version 3, this hub writes version 2; name another file"):
+        open_store(path)
+
+
+def test_a_file_of_an_earlier_hub_gets_what_it_lacks_and_keeps_its_jobs(path):
+    with sqlite3.connect(path) as db:
+        db.executescript(f"{SCHEMAS[0]} PRAGMA user_version = 1")
+        row = row_of(Job(id="old", process="p", owner="o", request=Request(subscriber={"failedUri": "https://e.org"})))
+        db.execute(f"INSERT INTO jobs ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})", row)  # noqa: S608
+    db.close()
+
+    with open_store(path) as store:
+        store.move("old", "dismissed", expect=["accepted"])
+
+    with open_store(path) as store:
+        assert store.take_call(lease_s=10).job.id == "old"
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path):

@@ -2,7 +2,16 @@
 
 import pytest
 
+from hub.worker.receiver import Receiver
 from hub.worker.workplace import Workplace
+
+
+@pytest.fixture
+def receiver():
+    """Somebody who is called, and hears."""
+    heard = Receiver().open()
+    yield heard
+    heard.close()
 
 
 @pytest.fixture

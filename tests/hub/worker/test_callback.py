@@ -1,48 +1,15 @@
-"""Calls to those who subscribed: what they say, who may be called, and how often."""
+"""Calls to those who subscribed: what they say, and who may be called."""
 
 import hashlib
 import hmac
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from tilepipe_hub import callback
-from tilepipe_hub.callback import SIGNATURE, Callbacks, slack_words
+from tilepipe_hub.callback import JOB, SIGNATURE, Callbacks, slack_words
 from tilepipe_hub.job import Job, Progress, Request
 from tilepipe_hub.settings import Settings
 from tilepipe_hub.work import Work
-
-
-@pytest.fixture
-def receiver():
-    """A server that keeps what it gets; `answers` are its next status codes."""
-
-    class Receiver(BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            self.server.calls.append((self.path, self.headers, body))
-            self.send_response(self.server.answers.pop(0) if self.server.answers else 200)
-            self.end_headers()
-
-        def log_message(self, *args):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
-    server.calls, server.answers = [], []
-    server.link = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    monkeypatch.setattr(callback, "FIRST_PAUSE_S", 0.01)
 
 
 def settings(outputs="outputs", **fence):
@@ -73,12 +40,14 @@ def test_success_brings_the_results_signed(receiver, tmp_path):
     (tmp_path / "abc").mkdir()
 
     with Callbacks(settings(outputs=tmp_path)) as callbacks:
-        callbacks.ended(job(receiver.link, results=results, asked=asked))
+        reason = callbacks.tell(job(receiver.link, results=results, asked=asked))
 
-    [(path, headers, body)] = receiver.calls
+    [(_, path, headers, body)] = receiver.calls
     moment, _, digest = headers[SIGNATURE].partition(",")
     signed = hmac.new(b"shared", f"{moment.removeprefix('t=')}.".encode() + body, hashlib.sha256).hexdigest()
+    assert reason is None
     assert path == "/successUri"
+    assert headers[JOB] == "abc"
     assert json.loads(body) == {
         "item": {"href": "https://hub.example.com/jobs/abc/output/stac.json", "type": "application/geo+json"},
         "text": 3,
@@ -86,14 +55,15 @@ def test_success_brings_the_results_signed(receiver, tmp_path):
     assert digest == f"sha256={signed}"
 
 
-def test_failure_brings_the_reason(receiver):
+@pytest.mark.parametrize(("status", "number"), [("failed", 500), ("dismissed", 410)])
+def test_an_end_without_results_brings_the_reason(receiver, status, number):
     with Callbacks(settings()) as callbacks:
-        callbacks.ended(job(receiver.link, status="failed", message="no luck"))
+        callbacks.tell(job(receiver.link, status=status, message="no luck"))
 
-    [(path, _, body)] = receiver.calls
-    document = json.loads(body)
-    assert path == "/failedUri"
-    assert (document["status"], document["detail"], document["jobID"]) == (500, "no luck", "abc")
+    [call] = receiver.calls
+    assert call.path == "/failedUri"
+    assert call.document["type"] == f"urn:tilepipe:problem:job-{status}"
+    assert (call.document["status"], call.document["detail"], call.document["jobID"]) == (number, "no luck", "abc")
 
 
 def test_progress_is_told_now_and_then(receiver):
@@ -101,48 +71,57 @@ def test_progress_is_told_now_and_then(receiver):
         for percent in range(50):
             callbacks.follow(job(receiver.link, status="running"), Progress(percent=percent))
 
-    [(path, _, body)] = receiver.calls
-    assert path == "/inProgressUri"
-    assert json.loads(body)["progress"] == 0
+    [call] = receiver.calls
+    assert call.path == "/inProgressUri"
+    assert call.document["progress"] == 0
 
 
-@pytest.mark.usefixtures("quick")
-def test_a_call_that_is_not_heard_is_tried_again(receiver):
-    receiver.answers[:] = [500, 503]
-
-    with Callbacks(settings()) as callbacks:
-        callbacks.ended(job(receiver.link))
-
-    assert len(receiver.calls) == 3
-
-
-@pytest.mark.usefixtures("quick")
-def test_a_call_is_tried_only_so_often(receiver):
-    receiver.answers[:] = [500] * 10
+def test_a_call_that_is_not_heard_says_why_without_the_link(receiver):
+    receiver.answers[:] = [503]
 
     with Callbacks(settings()) as callbacks:
-        callbacks.ended(job(receiver.link))
+        refused = callbacks.tell(job(receiver.link))
+        receiver.close()
+        away = callbacks.tell(job(receiver.link))
 
-    assert len(receiver.calls) == 3
+    assert refused == "127.0.0.1 answers 503"
+    assert away == "127.0.0.1 does not answer: ConnectError"
 
 
-@pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("fence", [{"private_hosts": []}, {"callback_hosts": []}, {"http_hosts": []}])
-def test_nobody_is_called_beyond_the_fence(receiver, fence):
-    with Callbacks(settings(**fence)) as callbacks:
-        callbacks.ended(job(receiver.link))
+def test_results_that_are_gone_are_no_results(receiver, tmp_path):
+    results = {"item": {"file": "stac.json", "mediaType": "application/geo+json"}}
+
+    with Callbacks(settings(outputs=tmp_path)) as callbacks:
+        reason = callbacks.tell(job(receiver.link, results=results, asked={"item": {"transmission": "value"}}))
+
+    assert reason == "the results cannot be read: No such file or directory"
+    assert receiver.calls == []
+
+
+def test_whoever_did_not_subscribe_to_an_end_is_not_called(receiver):
+    with Callbacks(settings()) as callbacks:
+        assert callbacks.tell(Job(id="abc", process="p", owner="ann", status="failed")) is None
 
     assert receiver.calls == []
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("fence", [{"private_hosts": []}, {"callback_hosts": []}, {"http_hosts": []}])
+def test_nobody_is_called_beyond_the_fence(receiver, fence):
+    with Callbacks(settings(**fence)) as callbacks:
+        reason = callbacks.tell(job(receiver.link))
+
+    assert reason == "127.0.0.1 may not be called, or has no address"
+    assert receiver.calls == []
+
+
 def test_no_call_is_led_elsewhere(receiver):
-    receiver.answers[:] = [302, 302, 302]
+    receiver.answers[:] = [302]
 
     with Callbacks(settings()) as callbacks:
-        callbacks.ended(job(receiver.link))
+        reason = callbacks.tell(job(receiver.link))
 
-    assert {path for path, _, _ in receiver.calls} == {"/successUri"}
+    assert reason == "127.0.0.1 answers 302"
+    assert [call.path for call in receiver.calls] == ["/successUri"]
 
 
 def test_a_channel_gets_one_line_in_which_nobody_is_called():

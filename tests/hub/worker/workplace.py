@@ -137,10 +137,11 @@ class Workplace:
         request = Request(work=work.document(), subscriber=subscriber)
         return self.store.add(Job(id=job_id, process="figures", owner=owner, request=request, continues=continues)).id
 
-    def echo(self, **work):
+    def echo(self, *, subscriber=None, **work):
         job_id = uuid4().hex
         document = Work(kind="echo", folder=job_id, **work).document()
-        return self.store.add(Job(id=job_id, process="echo", owner="ann", request=Request(work=document))).id
+        request = Request(work=document, subscriber=subscriber)
+        return self.store.add(Job(id=job_id, process="echo", owner="ann", request=request)).id
 
     def until(self, condition, within_s=20.0):
         """Wait for something to be true."""

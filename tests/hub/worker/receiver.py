@@ -1,0 +1,75 @@
+"""Somebody who is called."""
+
+import json
+import socket
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, NamedTuple
+
+
+class Heard(NamedTuple):
+    """One call."""
+
+    moment: float
+    path: str
+    headers: Any
+    body: bytes
+
+    @property
+    def document(self):
+        return json.loads(self.body)
+
+
+class Receiver:
+    """Has an address from the start, and hears when it is opened; `answers` are its next status codes."""
+
+    def __init__(self):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.link = f"http://127.0.0.1:{self.port}"
+        self.calls = []
+        self.answers = []
+        self.pauses = []
+        """How long it keeps its next callers waiting, in seconds."""
+        self._server = None
+
+    @property
+    def subscriber(self):
+        return {name: f"{self.link}/{name}" for name in ("successUri", "failedUri")}
+
+    def open(self):
+        """Hear calls from now on."""
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                receiver.calls.append(Heard(time.monotonic(), self.path, self.headers, body))
+                answer = receiver.answers.pop(0) if receiver.answers else 200
+                time.sleep(receiver.pauses.pop(0) if receiver.pauses else 0)
+                self.send_response(answer)
+                self.end_headers()
+
+            def handle(self):
+                try:
+                    super().handle()
+                except ConnectionError:
+                    # Its caller was killed.
+                    return
+
+            def log_message(self, *args):
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, args=(0.01,)).start()
+        return self
+
+    def close(self):
+        """Hear no more."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
