@@ -164,6 +164,8 @@ def _log_as(wanted: Log) -> None:
     logging.basicConfig(
         level=wanted.level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
+    # It writes down whole links, and those to callbacks and to data may hold secrets.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     if wanted.format == "json":
         for handler in logging.getLogger().handlers:
             handler.setFormatter(_Json())

@@ -97,9 +97,9 @@ class Telling:
         try:
             # A receiver that fells its callers must not fell them for ever.
             reason = self.tell(call.job) if call.tries <= self.attempts else SILENCE
+            self._settle(call, reason)
             if reason is not None:
                 log.warning("job %s: callback %d of %d: %s", call.job.id, call.tries, self.attempts, reason)
-            self._settle(call, reason)
         finally:
             self._free.release()
 
@@ -124,9 +124,10 @@ class Telling:
             self.store.retry_call(call.job.id, tries=call.tries, after_s=pause)
             return
         if reason is not None:
-            words = f"the end was told to nobody: callback {self.attempts} of {self.attempts}: {reason}"
-            log.warning("job %s: %s", call.job.id, words)
+            # The owner of the job reads its log, the operator that of the worker.
+            log.warning("job %s: nobody is told of its end any more", call.job.id)
             with suppress(NoSuchJob):
+                words = f"the end was told to nobody: callback {self.attempts} of {self.attempts}: {reason}"
                 self.store.log(call.job.id, [words])
         self.store.end_call(call.job.id)
 

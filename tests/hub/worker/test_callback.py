@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import time
 
 import pytest
 
@@ -70,6 +71,9 @@ def test_progress_is_told_now_and_then(receiver):
     with Callbacks(settings()) as callbacks:
         for percent in range(50):
             callbacks.follow(job(receiver.link, status="running"), Progress(percent=percent))
+        ends = time.monotonic() + 5
+        while not receiver.calls and time.monotonic() < ends:
+            time.sleep(0.01)
 
     [call] = receiver.calls
     assert call.path == "/inProgressUri"
