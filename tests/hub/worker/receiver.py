@@ -7,6 +7,9 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
+FENCE = {"callback_hosts": ["127.0.0.1:*"], "http_hosts": ["127.0.0.1:*"], "private_hosts": ["127.0.0.1"]}
+"""Lets it be called."""
+
 
 class Heard(NamedTuple):
     """One call."""
@@ -15,6 +18,7 @@ class Heard(NamedTuple):
     path: str
     headers: Any
     body: bytes
+    answer: int
 
     @property
     def document(self):
@@ -46,8 +50,8 @@ class Receiver:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                receiver.calls.append(Heard(time.monotonic(), self.path, self.headers, body))
                 answer = receiver.answers.pop(0) if receiver.answers else 200
+                receiver.calls.append(Heard(time.monotonic(), self.path, self.headers, body, answer))
                 time.sleep(receiver.pauses.pop(0) if receiver.pauses else 0)
                 self.send_response(answer)
                 self.end_headers()

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from hub.worker.receiver import FENCE
 from tilepipe_hub.callback import JOB, SIGNATURE, Callbacks, slack_words
 from tilepipe_hub.job import Job, Progress, Request
 from tilepipe_hub.settings import Settings
@@ -14,10 +15,9 @@ from tilepipe_hub.work import Work
 
 
 def settings(outputs="outputs", **fence):
-    hosts = {"callback_hosts": ["127.0.0.1:*"], "http_hosts": ["127.0.0.1:*"], "private_hosts": ["127.0.0.1"]}
     return Settings.model_validate(
         {
-            "fence": {**hosts, **fence},
+            "fence": {**FENCE, **fence},
             "callbacks": {"secret": "shared", "attempts": 3},
             "folders": {"outputs": str(outputs)},
             "server": {"base_url": "https://hub.example.com/"},
@@ -43,7 +43,7 @@ def test_success_brings_the_results_signed(receiver, tmp_path):
     with Callbacks(settings(outputs=tmp_path)) as callbacks:
         reason = callbacks.tell(job(receiver.link, results=results, asked=asked))
 
-    [(_, path, headers, body)] = receiver.calls
+    [(_, path, headers, body, _)] = receiver.calls
     moment, _, digest = headers[SIGNATURE].partition(",")
     signed = hmac.new(b"shared", f"{moment.removeprefix('t=')}.".encode() + body, hashlib.sha256).hexdigest()
     assert reason is None

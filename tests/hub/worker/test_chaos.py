@@ -14,6 +14,7 @@ from itertools import pairwise
 
 import pytest
 
+from hub.worker.receiver import FENCE
 from hub.worker.visitors import OWNERS, Server, Visitor, inputs_of
 from hub.worker.workplace import Workplace
 from tilepipe_hub.errors import StoreError
@@ -118,20 +119,27 @@ def attempts(marks):
     return sorted((min(found), max(found)) for found in times.values())
 
 
-def visitors_of(server, place, seed):
+def visitors_of(server, place, subscriber, seed):
     """Three owners who post JOBS jobs between them, most of them early."""
     recipes = [place.recipe(zoom=5, tiles=TILES, job=f"key {number}", pause=0.08) for number in range(JOBS)]
     bodies = {f"key {number}": inputs_of(recipe) for number, recipe in enumerate(recipes)}
     shares = [dict(list(bodies.items())[start :: len(OWNERS)]) for start in range(len(OWNERS))]
     return [
-        Visitor(server, owner, bodies=share, within_s=SECONDS * 0.6, seed=seed + number)
+        Visitor(server, owner, bodies=share, subscriber=subscriber, within_s=SECONDS * 0.6, seed=seed + number)
         for number, (owner, share) in enumerate(zip(OWNERS, shares, strict=True))
     ]
 
 
-def test_whatever_is_killed_every_job_ends_once_and_right(tmp_path, own_mongod):
+def heard(receiver):
+    """How often each job's end was taken note of."""
+    return Counter(call.headers["X-Tilepipe-Job"] for call in receiver.calls if call.answer == 200)
+
+
+def test_whatever_is_killed_every_job_ends_once_and_right_and_is_told_of(tmp_path, own_mongod, receiver):
     place = Workplace(tmp_path, f"{own_mongod.url}/chaos")
+    place.settings |= {"fence": FENCE, "callbacks": {"timeout_s": 1, "attempts": 100}}
     seed = int(os.environ.get("TILEPIPE_CHAOS_SEED", time.time()))
+    receiver.answers[:] = random.Random(seed).choices([200, 503], [4, 1], k=10 * JOBS)
     watch = Watch(place.store)
     server = Server(place)
     visitors = []
@@ -140,7 +148,7 @@ def test_whatever_is_killed_every_job_ends_once_and_right(tmp_path, own_mongod):
         server.start()
         for _ in range(WORKERS):
             place.hire(worker=WORKER)
-        visitors = visitors_of(server, place, seed)
+        visitors = visitors_of(server, place, receiver.subscriber, seed)
         for thread in (watch, *visitors):
             thread.start()
         chaos = Chaos(place, mongod=own_mongod, server=server, seed=seed)
@@ -148,6 +156,7 @@ def test_whatever_is_killed_every_job_ends_once_and_right(tmp_path, own_mongod):
         chaos.go_on(SECONDS)
         done = place.store.counts()["successful"]
         place.until(lambda: all(visitor.is_done for visitor in visitors), within_s=300)
+        place.until(lambda: len(heard(receiver)) == JOBS, within_s=300)
         took = time.monotonic() - began
         for thread in (watch, *visitors):
             thread.stopping.set()
@@ -155,15 +164,18 @@ def test_whatever_is_killed_every_job_ends_once_and_right(tmp_path, own_mongod):
 
         jobs = {key: job for visitor in visitors for key, job in visitor.jobs.items()}
         ended = {key: place.store.get(job) for key, job in jobs.items()}
+        told = dict(sorted(Counter(heard(receiver).values()).items()))
         claims = dict(sorted(Counter(job.number for job in ended.values()).items()))
         requests = sum((visitor.deeds for visitor in visitors), Counter())
         # For `pytest -rP`.
         sys.stdout.write(
             f"seed {seed}: {dict(chaos.deeds)}; {done} of {JOBS} jobs in {SECONDS} s, all in {took:.0f} s; "
-            f"jobs by claims: {claims}; requests: {dict(requests)}\n"
+            f"jobs by claims: {claims}, by times told of: {told}; requests: {dict(requests)}\n"
         )
         assert watch.wrong == []
         assert [fault for visitor in visitors for fault in visitor.wrong] == []
+        assert heard(receiver).keys() == set(jobs.values())
+        assert {call.path for call in receiver.calls} == {"/successUri"}
         assert len(set(jobs.values())) == sum(place.store.counts().values()) == JOBS
         for key, job in ended.items():
             assert place.tiles(place.outputs / job.id) == expected, f"seed {seed}, job {job.id}"

@@ -6,13 +6,13 @@ from uuid import uuid4
 
 import pytest
 
+from hub.worker.receiver import FENCE
 from tilepipe_hub.errors import StoreError
 from tilepipe_hub.job import Job, Request
 from tilepipe_hub.running import telling
 from tilepipe_hub.running.telling import Telling
 from tilepipe_hub.store import open_store
 
-FENCE = {"callback_hosts": ["127.0.0.1:*"], "http_hosts": ["127.0.0.1:*"], "private_hosts": ["127.0.0.1"]}
 CALLED = Request(subscriber={"failedUri": "https://example.org"})
 
 

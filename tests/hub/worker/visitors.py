@@ -65,16 +65,18 @@ class Visitor(threading.Thread):
         server: whom to ask.
         owner: one of OWNERS.
         bodies: inputs by their keys.
+        subscriber: links to be called.
         within_s: time over which they are posted.
         seed: of the pauses.
     """
 
-    def __init__(self, server, owner, *, bodies, within_s, seed):
+    def __init__(self, server, owner, *, bodies, subscriber, within_s, seed):
         super().__init__(daemon=True)
         self.client = httpx.Client(
             base_url=server.url, headers={"Authorization": f"Bearer token-{owner}"}, timeout=5, verify=PLAIN
         )
         self.bodies = bodies
+        self.subscriber = subscriber
         self.due = sorted(time.monotonic() + random.Random(seed).uniform(0, within_s) for _ in bodies)
         self.dice = random.Random(seed)
         self.jobs = {}
@@ -113,7 +115,8 @@ class Visitor(threading.Thread):
     def post(self, key):
         headers = {"Prefer": "respond-async", "Idempotency-Key": key}
         path = "/processes/figures/execution"
-        answer = self.asked("POST", path, json={"inputs": self.bodies[key]}, headers=headers)
+        body = {"inputs": self.bodies[key], "subscriber": self.subscriber}
+        answer = self.asked("POST", path, json=body, headers=headers)
         if answer is None:
             return False
         if answer.status_code != 201:
