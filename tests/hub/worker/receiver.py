@@ -35,6 +35,8 @@ class Receiver:
         self.link = f"http://127.0.0.1:{self.port}"
         self.calls = []
         self.answers = []
+        self.hears_at_once = True
+        """Else it refuses the first call about each job."""
         self.pauses = []
         """How long it keeps its next callers waiting, in seconds."""
         self._server = None
@@ -43,6 +45,12 @@ class Receiver:
     def subscriber(self):
         return {name: f"{self.link}/{name}" for name in ("successUri", "failedUri")}
 
+    def answer(self, job_id):
+        """The status code for a call about a job."""
+        if not self.hears_at_once and all(call.headers["X-Tilepipe-Job"] != job_id for call in self.calls):
+            return 503
+        return self.answers.pop(0) if self.answers else 200
+
     def open(self):
         """Hear calls from now on."""
         receiver = self
@@ -50,7 +58,7 @@ class Receiver:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                answer = receiver.answers.pop(0) if receiver.answers else 200
+                answer = receiver.answer(self.headers["X-Tilepipe-Job"])
                 receiver.calls.append(Heard(time.monotonic(), self.path, self.headers, body, answer))
                 time.sleep(receiver.pauses.pop(0) if receiver.pauses else 0)
                 self.send_response(answer)
