@@ -247,8 +247,8 @@ class Callbacks(Section):
     secret: SecretStr | None = None
     """Signs each call: `X-Tilepipe-Signature: t=SECONDS,sha256=HMAC of "SECONDS." and the body`."""
     attempts: Count = 8
-    """Calls about the end of a job to a receiver that does not answer, with pauses of 1 s, 4 s, 16 s and so on, up to an
-    hour."""
+    """Calls about the end of a job to a receiver that does not answer, with pauses of 1 s, 4 s, 16 s and so on, at most
+    an hour."""
     timeout_s: Seconds = 10
     """For each call."""
     every_s: Seconds = 10
