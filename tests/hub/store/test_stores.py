@@ -2,6 +2,7 @@
 
 import pytest
 
+from hub.store.call_contract import CallContract
 from hub.store.find_contract import FindContract
 from hub.store.store_contract import StoreContract
 from tilepipe_hub.store import Store, open_store
@@ -21,4 +22,8 @@ class TestStores(StoreContract):
 
 
 class TestLists(FindContract):
+    pass
+
+
+class TestCalls(CallContract):
     pass
