@@ -75,13 +75,24 @@ def test_memory_is_shared_among_the_local_workers(opened):
 
 @pytest.mark.slow
 def test_no_more_workers_are_asked_for_than_there_are_calls(opened):
-    cluster = opened({"workers": 2})
+    started = {"n_workers": 0, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+    cluster = opened({"kind": "distributed.LocalCluster", "workers": 2, **started})
 
     cluster.size(1)
 
     assert until(lambda: len(cluster.client.nthreads()) == 1)
     cluster.size(50)
     assert until(lambda: len(cluster.client.nthreads()) == 2)
+
+
+@pytest.mark.slow
+def test_workers_of_this_machine_that_have_been_started_stay(opened):
+    cluster = opened({"workers": 2})
+    assert until(lambda: len(cluster.client.nthreads()) == 2)
+
+    cluster.size(1)
+
+    assert not until(lambda: len(cluster.client.nthreads()) == 1, timeout_s=1)
 
 
 @pytest.mark.slow

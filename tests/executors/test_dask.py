@@ -3,7 +3,7 @@
 import pytest
 
 from contracts.calls import end_worker, multiply, nap, refuse
-from executors.servers import running_scheduler
+from executors.servers import running_scheduler, until
 from tilepipe.errors import RecipeError, WorkerLost
 from tilepipe.executors.dask import MOST_TOGETHER, Dask
 
@@ -100,6 +100,21 @@ def test_a_call_that_waits_where_another_ends_the_worker_is_not_lost(executor):
 
     assert isinstance(found[0], WorkerLost)
     assert found[1:] == list(range(0, 27, 3))
+
+
+def test_a_result_that_went_with_its_worker_is_made_again_under_the_same_connection(tmp_path, monkeypatch):
+    monkeypatch.setattr("tilepipe.executors.link.RENEWALS", 0)
+    with running_scheduler(tmp_path) as own, Dask(cluster=own.address) as executor:
+        executor.share(3, calls=2)
+        call = executor.submit(multiply, 7)
+        executor._flush()
+        (task,) = executor._tasks.values()
+        assert until(lambda: task.future.status == "finished")
+        for worker in own.workers:
+            own.kill_computing(worker)
+        assert until(lambda: task.future.status == "lost")
+
+        assert outcomes(executor, [call]) == [21]
 
 
 def test_the_most_urgent_calls_start_first(executor):

@@ -97,6 +97,9 @@ class Cluster:
         least = min(least, most)
         # A queue starts no job in the place of one that has ended, unless it adapts.
         self._adapting = self._adapting or least < most or self._spec.kind in QUEUES
+        if self._spec.kind == "local" and not self._adapting:
+            # They have been started; to end one would cost more than it takes, and whatever it was just given.
+            return
         if not self._adapting or (least and self._spec.kind in QUEUES):
             self._deployed.scale(least)
         if self._adapting:

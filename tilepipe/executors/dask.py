@@ -88,7 +88,7 @@ class Dask:
         """Of one call, lately; 0 before the first has ended."""
         self._witness = Witness()
         self._careful = False
-        """Whether a worker has ended, so that it matters which call the next one has begun."""
+        """Whether a worker has ended in a call, so that it matters which one the next has begun."""
 
     @property
     def workers(self) -> int:
@@ -184,7 +184,10 @@ class Dask:
         )
         for number, calls, future in zip(numbers, bundles, futures, strict=True):
             self._tasks[number] = _Task(number, calls, future)
-            future.add_done_callback(lambda _, number=number: self._link.news.put(number))
+            self._listen(self._tasks[number])
+
+    def _listen(self, task: _Task) -> None:
+        task.future.add_done_callback(lambda _: self._link.news.put(task.number))
 
     def _collect(self) -> None:
         """Take in what has happened, after waiting for something to."""
@@ -210,6 +213,9 @@ class Dask:
                 fine.append(task)
             elif task.future.status == "error":
                 self._fail(task, task.future.exception())
+            elif task.future.status == "lost":
+                # Its worker ended before the result was fetched; the scheduler has it made again.
+                self._listen(task)
             else:
                 # Not by us: the connection broke, if only for a moment.
                 self._link.lost = True
@@ -227,14 +233,15 @@ class Dask:
         peak, limit = self._witness.memory(gone.worker)
         reason = f"worker {gone.worker} ended (killed, out of memory, or crashed)"
         held = [number for number in gone.held if number in self._tasks]
-        for number in self._witness.ran(gone.worker, held):
+        ran = self._witness.ran(gone.worker, held)
+        for number in ran:
             task = self._tasks[number]
             task.future.cancel(force=True)
             if self._careful:
                 self._fail(task, WorkerLost(reason, peak_bytes=peak, limit_bytes=limit))
             else:
                 self._again(task)
-        self._careful = True
+        self._careful = self._careful or bool(ran)
         self._witness.forget(gone.worker)
 
     def _fail(self, task: _Task, error: BaseException) -> None:
