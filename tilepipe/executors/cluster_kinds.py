@@ -79,7 +79,8 @@ def light() -> Iterator[None]:
     """Have clusters of this machine start and run lightly, with all that Dask does for them in here.
 
     Workers are forked, those too that replace one that ended; else each imports all anew. Where nothing draws a
-    dashboard there are no pages for it, and no profile, which takes a twentieth of the time.
+    dashboard there are no pages for it, no profile, which takes a twentieth of the time, and few of the readings by
+    which a worker otherwise spends a sixtieth of it.
     """
     start(DASK)
     settings: dict[str, object] = {}
@@ -89,6 +90,7 @@ def light() -> Iterator[None]:
         distributed.utils._forkserver_preload_set = True  # noqa: SLF001 - there is no other way to tell
     if not has_dashboard():
         settings["distributed.worker.profile.enabled"] = False
+        settings["distributed.admin.tick.interval"] = settings["distributed.admin.system-monitor.interval"] = "1s"
         settings["distributed.worker.http.routes"] = settings["distributed.scheduler.http.routes"] = []
     with dask.config.set(settings):
         yield
