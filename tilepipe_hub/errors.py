@@ -9,7 +9,8 @@
         SettingsError   what the operator decided cannot be read, or is wrong
         NotKnown        nobody can say who sends a request
         NotAllowed      who sends it may not do this
-        TooOften        too much at once: wrong tokens, or more jobs than an owner may have
+        TooOften        too much at once: wrong tokens, or processes to be examined
+          QuotaReached  an owner has as many jobs as they may
         NoSuchProcess   there is no process of this id
         BadRequest      a request does not fit; carries all that is wrong with it
           BadQuery        a parameter of its query does not
@@ -47,6 +48,7 @@ __all__ = [
     "NotReady",
     "ProcessFixed",
     "ProcessTaken",
+    "QuotaReached",
     "SettingsError",
     "StoreError",
     "TooLarge",
@@ -104,6 +106,14 @@ class TooOften(HubError):
         super().__init__(message)
         self.after_s = after_s
         """When to try again, in seconds."""
+
+
+class QuotaReached(TooOften):
+    """An owner has as many jobs as they may."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"{most} of your jobs wait or run, which is the most; wait for one to end", after_s=60)
+        self.most = most
 
 
 class NoSuchProcess(HubError):

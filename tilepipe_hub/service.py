@@ -20,8 +20,8 @@ from tilepipe_hub.errors import (
     NotAllowed,
     NotKnown,
     NotReady,
+    QuotaReached,
     TooLarge,
-    TooOften,
 )
 from tilepipe_hub.fetch import addresses_of
 from tilepipe_hub.job import Job, Request, Status
@@ -41,7 +41,6 @@ MOST_JOB_BYTES = 15_000_000
 
 NOWHERE = Traces(None, service="")
 TRIES = 5
-AGAIN_S = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +101,7 @@ class Service:
             base: what the caller calls the service.
 
         Raises:
-            TooOften: the caller has as many jobs as they may.
+            QuotaReached: the caller has as many jobs as they may.
             TooLarge: it is more than a store keeps.
             KeyReused: the key came with another request.
         """
@@ -127,11 +126,16 @@ class Service:
             labels=tuple(body.get("labels", ())),
             key=None if key is None else f"sent:{key}",
         )
-        if key is None or not self._is_known(job):
-            self._check_quota(caller)
         with self.traces.span("submit", job=job.id, process=job.process, owner=job.owner):
             keep_files(prepared, self.settings)
-            return self._added(job)
+            try:
+                kept = self._added(job)
+            except (KeyReused, QuotaReached):
+                forget(self.settings.folders.uploads, job.id)
+                raise
+            if kept.id != job.id:
+                forget(self.settings.folders.uploads, job.id)
+            return kept
 
     def get(self, caller: Caller | None, job_id: str) -> Job:
         """A job of the caller, or any for an admin.
@@ -225,8 +229,6 @@ class Service:
             key=_retry_key(job_id),
             continues=job_id,
         )
-        if not self._is_known(again):
-            self._check_quota(caller)
         return self._added(again)
 
     def check_deployer(self, caller: Caller | None) -> Caller:
@@ -272,7 +274,7 @@ class Service:
             forget(folders.uploads, folder_of(job))
 
     def _added(self, job: Job) -> Job:
-        kept = self.store.add(job)
+        kept = self.store.add(job, most=self.settings.quotas.jobs)
         if kept.id == job.id:
             AUDIT.info("%r submits job %s of %s", job.owner, job.id, job.process)
             if self.submitted is not None:
@@ -289,14 +291,6 @@ class Service:
         """Whether adding it would give back an earlier one, as far as the newest jobs of its owner tell."""
         page = self.store.find(Query(owner=job.owner, processes={job.process}, limit=100))
         return any(item.key == job.key for item in page.jobs)
-
-    def _check_quota(self, caller: Caller) -> None:
-        most = self.settings.quotas.jobs
-        if most is None:
-            return
-        counts = self.store.counts(caller.owner)
-        if counts["accepted"] + counts["running"] >= most:
-            raise TooOften(f"{most} of your jobs wait or run, which is the most; wait for one to end", after_s=AGAIN_S)
 
 
 def _need(caller: Caller | None, role: Role) -> Caller:

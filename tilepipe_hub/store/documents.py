@@ -17,6 +17,7 @@ __all__ = [
     "CALLED",
     "DUE",
     "INDEXES",
+    "NEED",
     "SILENT",
     "SORT",
     "adding",
@@ -41,6 +42,7 @@ INDEXES: Mapping[str, tuple[list[tuple[str, int]], Document]] = {
     "process": ([("process", 1), *SORT], {}),
     "owner": ([("owner", 1), *SORT], {}),
     "status_owner": ([("status", 1), ("owner", 1), *SORT], {}),
+    "slot": ([("owner", 1), ("slot", 1)], {"unique": True, "partialFilterExpression": {"slot": {"$type": "number"}}}),
     "words": ([("words", 1), *SORT], {}),
     "lease": ([("until", 1)], {"partialFilterExpression": {"status": "running"}}),
     "key": ([("owner", 1), ("key", 1)], {"unique": True, "partialFilterExpression": {"key": {"$type": "string"}}}),
@@ -63,6 +65,29 @@ DUE: Document = {**CALLED, "$expr": {"$lte": ["$call_at", "$$NOW"]}}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 
+NEED: list[Document] = [
+    {"$match": {"status": "accepted"}},
+    {"$group": {"_id": "$owner"}},
+    {"$set": {"kind": "waiting"}},
+    {
+        "$unionWith": {
+            "coll": "jobs",
+            "pipeline": [
+                {"$match": {"status": "running"}},
+                {"$sortByCount": "$owner"},
+                {"$set": {"kind": "running"}},
+            ],
+        }
+    },
+    {
+        "$unionWith": {
+            "coll": "jobs",
+            "pipeline": [{"$match": SILENT}, {"$limit": 1}, {"$project": {"kind": {"$literal": "silent"}}}],
+        }
+    },
+]
+"""All that a claim has to know, at one look: whose jobs wait, how many of whom run, and whether a worker is silent."""
+
 
 def job_of(document: Mapping[str, Any]) -> Job:
     """The job of a document; a brief one has no request, problem and results."""
@@ -83,8 +108,14 @@ def job_of(document: Mapping[str, Any]) -> Job:
     )
 
 
-def adding(job: Job) -> list[Document]:
-    """The change that makes a new job of nothing, and leaves one that is there as it is."""
+def adding(job: Job, slot: int | None) -> list[Document]:
+    """The change that makes a new job of nothing, and leaves one that is there as it is.
+
+    Args:
+        job: the job.
+        slot: one of as many numbers as its owner may have jobs that wait or run; until it ends no other one of theirs
+            gets it, so that there are never more. None: any number.
+    """
     values = {
         "_id": job.id,
         "process": job.process,
@@ -99,6 +130,8 @@ def adding(job: Job) -> list[Document]:
         "attempts": 0,
         "request": job.request.text(),
     }
+    if slot is not None:
+        values["slot"] = slot
     values |= {name: value for name in ("key", "continues") if (value := getattr(job, name)) is not None}
     if hears := [status for status in sorted(ENDED) if job.request.link_for(status)]:
         values["hears"] = hears
@@ -141,6 +174,7 @@ def moving(to: Status, end: End | None, *, keep_s: float | None) -> list[Documen
     changes: Document = {
         "status": to,
         "updated": "$$NOW",
+        "slot": "$$REMOVE" if to in ENDED else "$slot",
         "until": {"$cond": [{"$eq": [{"$type": "$until"}, "missing"]}, "$$REMOVE", "$$NOW"]},
     }
     if end:

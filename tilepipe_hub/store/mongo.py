@@ -5,6 +5,7 @@ their clocks matter. It is acknowledged when it is in the journal of most member
 out its lease number twice.
 """
 
+import random
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
@@ -14,13 +15,14 @@ from uuid import uuid4
 from pymongo import IndexModel, MongoClient, ReturnDocument, WriteConcern
 from pymongo.errors import ConnectionFailure, DuplicateKeyError, PyMongoError, WTimeoutError
 
-from tilepipe_hub.errors import NoSuchJob, StoreError
+from tilepipe_hub.errors import NoSuchJob, QuotaReached, StoreError
 from tilepipe_hub.job import ENDED, MOVES, STATUSES, End, Job, Progress, Status, clean, moved
 from tilepipe_hub.store.documents import (
     BRIEF,
     CALLED,
     DUE,
     INDEXES,
+    NEED,
     SILENT,
     SORT,
     adding,
@@ -108,22 +110,28 @@ class MongoStore:
     def close(self) -> None:
         self._client.close()
 
-    def add(self, job: Job) -> Job:
+    def add(self, job: Job, *, most: int | None = None) -> Job:
         own: list[dict[str, Any]] = [{"_id": job.id}]
         if job.key is not None:
             own.append({"owner": job.owner, "key": job.key})
 
         def call(_failed: int) -> Job | None:
+            slot = None if most is None else self._free_slot(job.owner, most)
+            if slot is None and most is not None:
+                found = self._jobs.find_one({"$or": own})
+                if found is None:
+                    raise QuotaReached(most)
+                return job_of(found)
             try:
                 kept: dict[str, Any] | None = self._jobs.find_one_and_update(
-                    own[0], adding(job), ADDED, upsert=True, return_document=ReturnDocument.AFTER
+                    own[0], adding(job, slot), ADDED, upsert=True, return_document=ReturnDocument.AFTER
                 )
             except DuplicateKeyError:
                 found = self._jobs.find_one({"$or": own})
                 return job_of(found) if found else None
             return replace(job_of(kept), request=job.request) if kept else None
 
-        # Between the two commands the other job may be forgotten.
+        # Another job had the key and is forgotten by now, or has just taken the slot.
         while (kept := self._call(call)) is None:
             pass
         return kept
@@ -172,6 +180,17 @@ class MongoStore:
             pass
         return job
 
+    def _free_slot(self, owner: str, most: int) -> int | None:
+        """A number below *most* that no job of an owner has; None where as many of their jobs wait or run."""
+        where = {"owner": owner, "status": {"$in": ["accepted", "running"]}}
+        active = list(self._jobs.find(where, {"_id": False, "slot": True}))
+        taken = {document["slot"] for document in active if "slot" in document}
+        # Those that were added without a quota have none of the numbers, and leave as many fewer.
+        numbers = range(most - len(active) + len(taken))
+        free = set(numbers) - taken if len(active) < most else set()
+        # At random, so that of those who ask at the same moment few come in each other's way.
+        return random.choice(list(free)) if free else None  # noqa: S311
+
     def claim(self, worker: str, *, lease_s: float) -> Job | None:
         nonce = uuid4().hex
         change = claiming(worker, lease_s=lease_s, nonce=nonce)
@@ -181,26 +200,27 @@ class MongoStore:
 
         def call(failed: int) -> Job | None:
             taken = self._jobs.find_one({"status": "running", "nonce": nonce}) if failed else None
-            taken = taken or take(SILENT, [("until", 1)])
             while taken is None:
-                owners = self._neediest()
-                if not owners:
+                has_silent, owners = self._need()
+                if has_silent:
+                    taken = take(SILENT, [("until", 1)])
+                elif owners:
+                    one = {"owner": owners[0]} if len(owners) == 1 else {"owner": {"$in": owners}}
+                    taken = take({"status": "accepted", **one}, [("created", 1), ("_id", 1)])
+                else:
                     return None
-                one = {"owner": owners[0]} if len(owners) == 1 else {"owner": {"$in": owners}}
-                taken = take({"status": "accepted", **one}, [("created", 1), ("_id", 1)])
             return job_of(taken)
 
         return self._call(call)
 
-    def _neediest(self) -> list[str]:
-        """Of the owners whose jobs wait, those with the fewest running."""
-        waiting = self._jobs.distinct("owner", {"status": "accepted"})
-        if len(waiting) < 2:
-            return waiting
-        groups = self._jobs.aggregate([{"$match": {"status": "running"}}, {"$sortByCount": "$owner"}])
-        running = Counter({group["_id"]: group["count"] for group in groups})
-        fewest = min(running[owner] for owner in waiting)
-        return [owner for owner in sorted(waiting) if running[owner] == fewest][:OWNERS]
+    def _need(self) -> tuple[bool, list[str]]:
+        """Whether a worker is silent, and of the owners whose jobs wait those with the fewest running."""
+        found = list(self._jobs.aggregate(NEED))
+        waiting = sorted(row["_id"] for row in found if row["kind"] == "waiting")
+        running = Counter({row["_id"]: row["count"] for row in found if row["kind"] == "running"})
+        fewest = min((running[owner] for owner in waiting), default=0)
+        owners = [owner for owner in waiting if running[owner] == fewest]
+        return any(row["kind"] == "silent" for row in found), owners[:OWNERS]
 
     def beat(
         self,

@@ -88,10 +88,18 @@ class Store(Protocol):
         """Let go of files and connections; may be called again."""
         ...
 
-    def add(self, job: Job) -> Job:
+    def add(self, job: Job, *, most: int | None = None) -> Job:
         """Keep a new job, accepted now, and give back what is kept.
 
         Where a job of the same owner and idempotency key is there already, that one comes back, with its own id.
+
+        Args:
+            job: the job.
+            most: how many jobs of its owner may wait or run; however many are added with it at the same moment, there
+                are never more. None: any number.
+
+        Raises:
+            QuotaReached: if there are as many, and this one is not there already.
         """
         ...
 

@@ -12,7 +12,7 @@ from itertools import islice
 from queue import Empty, LifoQueue
 from typing import Any, Self
 
-from tilepipe_hub.errors import MoveRefused, NoSuchJob, StoreError
+from tilepipe_hub.errors import MoveRefused, NoSuchJob, QuotaReached, StoreError
 from tilepipe_hub.job import ENDED, STATUSES, End, Job, Progress, Status, beaten, claimed, clean, moved
 from tilepipe_hub.store.patience import patiently
 from tilepipe_hub.store.protocol import LINE_CHARS, Call, Cursor, Line, Page, Query, Signal
@@ -36,6 +36,7 @@ SELECT jobs.* FROM jobs WHERE status = 'accepted' AND owner = (
     (SELECT count(*) FROM jobs WHERE status = 'running' AND jobs.owner = oldest.owner), created LIMIT 1
 ) ORDER BY created, id LIMIT 1
 """
+ACTIVE = "SELECT count(*) AS it FROM jobs WHERE status IN ('accepted', 'running') AND owner = ?"
 FIGURES = ("percent", "done", "total", "failed", "rate", "eta_s")
 DUE = "SELECT * FROM calls WHERE due <= ? ORDER BY due LIMIT 1"
 SILENT = "SELECT * FROM jobs INDEXED BY jobs_lease WHERE status = 'running' AND until < ? ORDER BY until LIMIT 1"
@@ -95,13 +96,15 @@ class SqliteStore:
             except Empty:
                 return
 
-    def add(self, job: Job) -> Job:
+    def add(self, job: Job, *, most: int | None = None) -> Job:
         with self._writes() as db:
             found = db.execute(
                 "SELECT * FROM jobs WHERE id = ? OR (owner = ? AND key = ?)", (job.id, job.owner, job.key)
             ).fetchone()
             if found:
                 return job_of(found)
+            if most is not None and db.execute(ACTIVE, (job.owner,)).fetchone()["it"] >= most:
+                raise QuotaReached(most)
             now = self._now()
             kept = replace(job, status="accepted", created=now, updated=now)
             row = row_of(kept)

@@ -8,6 +8,7 @@ import pytest
 import rasterio
 
 from hub.conformance.documents import check_exception, links_of
+from hub.routes.serving import serving
 
 
 @pytest.fixture(scope="module")
@@ -153,11 +154,15 @@ def test_what_is_dismissed_after_its_end_leaves_nothing(hub, dem):
     check_exception(hub.client.get(f"{job}/output/stac.json"), 404)
 
 
-def test_what_was_sent_within_a_request_is_read_and_goes_with_the_job(hub, dem):
+@pytest.fixture(scope="module")
+def image(dem):
+    """The model as it is sent within a request."""
     with open(dem, "rb") as file:
         content = base64.b64encode(file.read()).decode()
-    image = {"value": content, "encoding": "base64", "mediaType": "image/tiff; application=geotiff"}
+    return {"value": content, "encoding": "base64", "mediaType": "image/tiff; application=geotiff"}
 
+
+def test_what_was_sent_within_a_request_is_read_and_goes_with_the_job(hub, image):
     job = hub.submit({"raster": image, "output": {"dtype": "float32", "nodata": -1}}, "convert")
     info = hub.ended(job)
 
@@ -166,3 +171,21 @@ def test_what_was_sent_within_a_request_is_read_and_goes_with_the_job(hub, dem):
     assert [path.name for path in folder.iterdir()] == ["raster.tif"]
     hub.client.delete(job)
     assert not folder.exists()
+
+
+def test_what_was_sent_with_a_request_that_makes_no_job_is_not_kept(tmp_path, image):
+    inputs = {"raster": image, "output": {"dtype": "float32", "nodata": -1}}
+
+    with serving(tmp_path, worker=False, quotas={"jobs": 1}) as hub:
+
+        def send(key, inputs):
+            headers = {"Prefer": "respond-async", "Idempotency-Key": key}
+            return hub.client.post("/processes/convert/execution", json={"inputs": inputs}, headers=headers)
+
+        first, again = send("once", inputs), send("once", inputs)
+        check_exception(send("once", {**inputs, "zooms": {"min": 1, "max": 2}}), 409)
+        check_exception(send("other", inputs), 429)
+
+        assert (first.status_code, again.headers["location"]) == (201, first.headers["location"])
+        kept = [path.name for path in (tmp_path / "uploads").iterdir()]
+        assert kept == [first.headers["location"].rpartition("/")[2]]

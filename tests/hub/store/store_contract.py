@@ -7,7 +7,7 @@ from itertools import count
 
 import pytest
 
-from tilepipe_hub.errors import LeaseLost, MoveRefused, NoSuchJob
+from tilepipe_hub.errors import LeaseLost, MoveRefused, NoSuchJob, QuotaReached
 from tilepipe_hub.job import STATUSES, End, Job, Progress, Request
 from tilepipe_hub.store import Query
 
@@ -82,6 +82,47 @@ class StoreContract:
             added = list(pool.map(lambda _: store.add(new(key="once")).id, range(32)))
 
         assert len(set(added)) == 1
+
+    def test_an_owner_has_at_most_so_many_jobs_that_wait_or_run(self, store):
+        first, second = store.add(new(key="once"), most=2), store.add(new(), most=2)
+
+        with pytest.raises(QuotaReached, match="2 of your jobs wait or run, which is the most"):
+            store.add(new(), most=2)
+
+        assert store.add(new(key="once"), most=2) == first
+        assert store.add(replace(second), most=2) == second
+        assert store.add(new(owner="bob"), most=2).owner == "bob"
+        assert store.counts("ann")["accepted"] == 2
+
+    def test_a_job_that_ended_makes_place_for_another(self, store):
+        waiting, running = store.add(new(), most=2), store.add(new(), most=2)
+        store.claim("worker", lease_s=100)
+        store.move(waiting.id, "accepted", expect=["running"], number=1)
+
+        with pytest.raises(QuotaReached, match="2 of your jobs"):
+            store.add(new(), most=2)
+        store.move(running.id, "dismissed", expect=["accepted"])
+
+        assert store.add(new(), most=2).status == "accepted"
+        with pytest.raises(QuotaReached, match="2 of your jobs"):
+            store.add(new(), most=2)
+
+    @pytest.mark.parametrize("before", [0, 5])
+    def test_however_many_are_added_at_once_there_are_never_more_than_the_quota(self, store, before):
+        for _ in range(before):
+            store.add(new())
+
+        def add(_):
+            try:
+                return store.add(new(), most=7).id
+            except QuotaReached:
+                return None
+
+        with ThreadPoolExecutor(16) as pool:
+            added = [name for name in pool.map(add, range(48)) if name]
+
+        assert len(set(added)) == 7 - before
+        assert store.counts("ann")["accepted"] == 7
 
     def test_an_unknown_job_is_an_error(self, store):
         with pytest.raises(NoSuchJob, match="there is no job 'nix'"):

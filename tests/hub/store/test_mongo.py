@@ -111,6 +111,30 @@ def test_the_server_forgets_what_no_hub_has_forgotten(full):
         assert table.index_information()["expires"]["expireAfterSeconds"] == 86_400
 
 
+def test_whose_turn_it_is_is_read_from_indexes_alone(full):
+    for pipeline in (documents.NEED[:2], *(part["$unionWith"]["pipeline"][:2] for part in documents.NEED[3:])):
+        command = {"aggregate": "jobs", "pipeline": pipeline, "cursor": {}}
+        used = stages(full._jobs.database.command("explain", command, verbosity="queryPlanner"))
+
+        assert used & {"DISTINCT_SCAN", "IXSCAN"}
+        assert not used & {"SORT", "COLLSCAN"}
+
+
+@pytest.mark.parametrize("owners", ["a", "ab"])
+def test_a_claim_asks_the_server_twice_and_in_vain_once(store, owners):
+    database = store._jobs.database
+    for number in range(4):
+        store.add(Job(id=str(number), process="p", owner=owners[number % len(owners)]))
+    database.command("profile", 2, filter={"ns": f"{database.name}.jobs"})
+
+    for _ in range(5):
+        store.claim("w", lease_s=100)
+
+    database.command("profile", 0)
+    asked = [entry["command"] for entry in database["system.profile"].find()]
+    assert ["aggregate" in command for command in asked] == [True, False] * 4 + [True]
+
+
 SKEWED = """
 import sys, time
 real = time.time
