@@ -40,9 +40,9 @@ AGAIN_S = 15
 """When others may try, in seconds."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Entry:
-    """A process that can be executed."""
+    """A process that can be executed; another text or signature makes another one, and each is only like itself."""
 
     id: str
     kind: Literal["tiles", "recipe", "echo"] = "tiles"
@@ -55,6 +55,9 @@ class Entry:
     """Of kind `tiles`."""
     mutable: bool = False
     """Whether it may be replaced or removed by a request."""
+
+
+OWN = (Entry(id=ECHO, kind="echo"), Entry(id=RECIPE, kind="recipe"))
 
 
 class Broken(NamedTuple):
@@ -144,7 +147,7 @@ class Catalog:
         with self._lock:
             if self._installed is None:
                 self._installed = tuple(_installed())
-            return (Entry(id=ECHO, kind="echo"), Entry(id=RECIPE, kind="recipe"), *self._installed)
+            return (*OWN, *self._installed)
 
     def _read(self, patience_s: float | None) -> Iterator[Answer]:
         asked = self._asked_folder()

@@ -1,7 +1,7 @@
 """A process as clients see it: the process description of OGC API - Processes 1.0."""
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from importlib import metadata
 from typing import Any
 
@@ -21,6 +21,8 @@ EXECUTE = "http://www.opengis.net/def/rel/ogc/1.0/execute"
 PROFILE = "https://www.opengis.net/def/profile/OGC/0/ogc-process-description"
 RECIPE_KEYS = ("process", "parameters", "inputs", "pyramid", "zooms", "area", "overviews", "output")
 """Sections of a recipe that a request may have."""
+KEPT = 256
+"""Of how many processes inputs and outputs are kept once they are described."""
 TITLES = {
     "zooms": "Zooms",
     "area": "Area",
@@ -55,7 +57,7 @@ def summary(entry: Entry, *, base_url: str = "") -> dict[str, Any]:
 
 def describe(entry: Entry, *, base_url: str = "") -> dict[str, Any]:
     """The whole description of a process, as plain JSON to be read, not changed; arguments as for `summary`."""
-    return {**summary(entry, base_url=base_url), "inputs": _inputs(entry), "outputs": _outputs(entry)}
+    return {**summary(entry, base_url=base_url), **_forms(entry)}
 
 
 def argument_ids(signature: Signature) -> dict[str, Argument]:
@@ -95,6 +97,12 @@ def _about(entry: Entry) -> dict[str, Any]:
     said = entry.signature
     about = {"version": said.version, "title": said.title, "keywords": [*said.keywords, "tiles", "raster"]}
     return {**about, "description": said.text} if said.text else about
+
+
+@lru_cache(maxsize=KEPT)
+def _forms(entry: Entry) -> Mapping[str, Any]:
+    """What goes in and what comes out, which every request is judged by."""
+    return {"inputs": _inputs(entry), "outputs": _outputs(entry)}
 
 
 def _inputs(entry: Entry) -> dict[str, Any]:

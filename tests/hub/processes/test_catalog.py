@@ -155,6 +155,16 @@ def test_a_changed_file_is_a_changed_process(write, tmp_path):
     assert after.signature.version == f"0+{after.process.checksum[:8]}"
 
 
+def test_a_changed_file_is_described_anew(write, tmp_path):
+    write("good", GOOD)
+    catalog = Catalog(folder=str(tmp_path), ask=told_here)
+    before = describe(catalog.find("good"))["inputs"]
+
+    write("good", GOOD.replace("size", "side"))
+
+    assert {*describe(catalog.find("good"))["inputs"]} ^ {*before} == {"size", "side"}
+
+
 def test_a_file_may_break_heal_come_and_go(write, tmp_path):
     catalog = Catalog(folder=str(tmp_path), ask=told_here)
     assert catalog.find("good") is None
