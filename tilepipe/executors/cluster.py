@@ -21,6 +21,7 @@ from tilepipe.executors.cluster_kinds import (
     local_workers,
 )
 from tilepipe.executors.cluster_spec import QUEUES, ClusterSpec, cluster_spec
+from tilepipe.executors.jobs import shape
 from tilepipe.executors.quiet import Quiet
 
 __all__ = ["Cluster", "ClusterSpec", "cluster_spec", "connected", "open_cluster"]
@@ -95,6 +96,10 @@ class Cluster:
         least, most = self._span()
         most = max(1, min(most, math.ceil(calls / self._threads_each())))
         least = min(least, most)
+        if self._spec.kind in QUEUES:
+            # Dask would close a job that has a worker too many, find one too few, and start it again.
+            together = shape(self._spec)[0]
+            least, most = (together * math.ceil(count / together) for count in (least, most))
         # A queue starts no job in the place of one that has ended, unless it adapts.
         self._adapting = self._adapting or least < most or self._spec.kind in QUEUES
         if self._spec.kind == "local" and not self._adapting:
@@ -153,6 +158,8 @@ class Cluster:
             return max(1, int(options.get("worker_cores", 1)))
         if self._spec.kind == "kubernetes":
             return _cores(options)
+        if self._spec.kind in QUEUES:
+            return shape(self._spec)[1]
         if "cores" in options:
             return max(1, int(options["cores"]) // int(options.get("processes") or 1))
         return max(1, int(options.get("threads_per_worker", 1)))

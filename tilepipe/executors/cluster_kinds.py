@@ -18,6 +18,7 @@ from distributed.system import MEMORY_LIMIT
 from tilepipe.errors import ClusterError, RecipeError, nearest
 from tilepipe.executors.cluster_spec import QUEUES, TAKEN, ClusterSpec
 from tilepipe.executors.forkserver import DASK, FORKS, start
+from tilepipe.executors.jobs import replace_ended, shape
 
 __all__ = ["Deployed", "has_dashboard", "launch", "light", "local_memory", "local_workers"]
 
@@ -132,7 +133,10 @@ def _queue(spec: ClusterSpec) -> Deployed:
             f"a {spec.kind} cluster was asked for, but there is no {command} on this machine to start its jobs; "
             "run where jobs are submitted from, or choose another kind of cluster"
         )
-    return _start(made, spec, {}, taken=_parameters(made) | _parameters(made.job_cls))
+    processes, _ = shape(spec)
+    cluster = _start(made, spec, {"processes": processes}, taken=_parameters(made) | _parameters(made.job_cls))
+    replace_ended(cluster)
+    return cluster
 
 
 def _named(kind: str) -> Any:
