@@ -1,5 +1,7 @@
 """The process of one job: takes an order, tells how it goes, and ends with the worker that started it.
 
+It is forked from one that has loaded what most jobs need and has used it once; that one runs nobody's code but ours.
+
 Standard input brings the order, then until when the job is its own, and perhaps that it is to stop. Standard output
 takes away messages, a line of JSON each. Both are hidden from the user's code, whose prints go to standard error.
 
@@ -13,6 +15,7 @@ import os
 import resource
 import select
 import signal
+import sys
 import threading
 import time
 import warnings
@@ -26,8 +29,8 @@ from tilepipe.plugins import Kind, find
 from tilepipe_hub.running.confine import enclose, passing_ports
 from tilepipe_hub.running.discreet import discreet
 from tilepipe_hub.running.execution import execution
+from tilepipe_hub.running.forking import forked
 from tilepipe_hub.running.order import Order, order_of
-from tilepipe_hub.running.parent import die_with_parent
 from tilepipe_hub.running.rehearsal import rehearse
 
 __all__ = ["main"]
@@ -39,11 +42,16 @@ USUAL: tuple[tuple[Kind, str], ...] = (("inputs", "raster_file"), ("formats", "g
 
 
 def main() -> None:
+    """Load what jobs need, and carry out an order in each process that is forked from here."""
+    _warm()
+    if forked(sys.stdin.fileno()):
+        _work()
+
+
+def _work() -> None:
     """Carry out the order that comes in."""
-    die_with_parent()
     _go_first()
     orders, wire = _hide_ends()
-    _warm(orders)
     text, rest = _first_line(orders)
     if not text:
         return
@@ -66,16 +74,15 @@ def _ports(order: Order) -> tuple[int, ...] | None:
     return order.ports if order.ports is None or order.executor != "dask" else (*order.ports, *passing_ports())
 
 
-def _warm(orders: int) -> None:
-    """Load what most jobs need, and use it once while there is no order yet."""
+def _warm() -> None:
+    """Load what most jobs need, and use it once."""
     for kind, name in USUAL:
         # A job that asks for it will say what is wrong with it.
         with suppress(RecipeError):
             find(kind, name)
-    if not select.select([orders], [], [], 0)[0]:
-        rehearse(os.getcwd())
-        gc.collect()
-    # What is loaded by now stays to the end, and looking through all of it takes as long as a small tile.
+    rehearse(os.getcwd())
+    gc.collect()
+    # What is loaded by now stays to the end and is shared by all; looking through it takes as long as a small tile.
     gc.freeze()
 
 

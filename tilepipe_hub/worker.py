@@ -28,6 +28,7 @@ from tilepipe_hub.running.memory import bytes_of
 from tilepipe_hub.running.order import Order
 from tilepipe_hub.running.pausing import Pausing
 from tilepipe_hub.running.proxy import Proxy
+from tilepipe_hub.running.spawner import Spawner
 from tilepipe_hub.running.telling import Telling
 from tilepipe_hub.settings import Settings
 from tilepipe_hub.settings import Worker as WorkerSettings
@@ -71,8 +72,10 @@ class Worker:
     traces: Traces = field(default_factory=partial(Traces, None, service=""))
     _jobs: dict[str, threading.Thread] = field(default_factory=dict)
     _news: threading.Event | None = None
+    _spawner: Spawner | None = None
+    """Where the processes of jobs come from."""
     _spare: Child | None = None
-    """A process that has imported the engine, for the next job."""
+    """One for the next job."""
     _proxy: Proxy | None = None
     """The only way out of the jobs."""
     _telling: Telling | None = None
@@ -108,12 +111,14 @@ class Worker:
         log.info("worker %s takes no more jobs and waits for %d", self.name, len(self._jobs))
         for thread in list(self._jobs.values()):
             thread.join()
-        if self._telling is not None:
-            self._telling.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
         if self._spare is not None:
             self._spare.reap()
-        if self._proxy is not None:
-            self._proxy.close()
+        for opened in (self._telling, self._spawner, self._proxy):
+            if opened is not None:
+                opened.close()
 
     def _take(self) -> bool:
         """Claim a job and start it; False where there is none, or the store is away."""
@@ -148,9 +153,13 @@ class Worker:
             try:
                 if self._proxy is None and _is_fenced(self.settings.worker):
                     self._proxy = Proxy(self.settings.fence)
-                self._spare = Child(self.settings.secrets, self._proxy)
+                self._spare = self._child()
             except OSError as error:
                 log.warning("no process can be started now: %s", error)
+
+    def _child(self) -> Child:
+        self._spawner = self._spawner or Spawner(self.settings.secrets)
+        return Child(self._spawner, self._proxy)
 
     def _attend(self, job: Job, held_until: float, spare: Child | None) -> None:
         """Bring a job to its end, whatever it is made of."""
@@ -193,7 +202,7 @@ class Worker:
         warm = [spare] if spare is not None and spare.is_alive else []
 
         def start(until: float) -> Undertaking:
-            child = warm.pop() if warm else Child(self.settings.secrets, self._proxy)
+            child = warm.pop() if warm else self._child()
             child.begin(order, until=until)
             return child
 

@@ -8,8 +8,6 @@ import os
 import select
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Collection, Mapping
 from contextlib import suppress
@@ -17,26 +15,13 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from tilepipe.recipe import fill
-from tilepipe_hub.running.confine import gdal_options
 from tilepipe_hub.running.order import Order
 from tilepipe_hub.running.proxy import Proxy, blamed, variables
+from tilepipe_hub.running.spawner import Spawner
 
 __all__ = ["Child", "Message", "Undertaking", "filled_here", "secrets_here"]
 
 Message = Mapping[str, Any]
-
-PASSED = (
-    *("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LD_LIBRARY_PATH"),
-    *("GDAL_DATA", "GDAL_DRIVER_PATH", "PROJ_DATA", "PROJ_LIB", "PROJ_NETWORK", "SSL_CERT_FILE", "SSL_CERT_DIR"),
-    *("CURL_CA_BUNDLE", "GDAL_CURL_CA_BUNDLE", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "COVERAGE_PROCESS_START"),
-)
-"""Variables of our environment that a job may know."""
-
-PATHS = (
-    *("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "GDAL_DATA", "GDAL_DRIVER_PATH", "PROJ_DATA", "PROJ_LIB"),
-    *("SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE", "GDAL_CURL_CA_BUNDLE"),
-)
-"""Those that name files it needs."""
 
 PART, PIPE_READS = 1 << 16, 16
 """Bytes read at once, and how often that is done to have all that a pipe holds: a MiB at the most."""
@@ -82,28 +67,29 @@ class Undertaking(Protocol):
 
 
 class Child:
-    """A process of `tilepipe_hub.runner`: satisfies `Undertaking`. Starts before there is an order, to be warm then."""
+    """A process of `tilepipe_hub.runner`: satisfies `Undertaking`. It may wait for its order."""
 
-    def __init__(self, secrets: Collection[str], proxy: Proxy | None = None) -> None:
+    def __init__(self, spawner: Spawner, proxy: Proxy | None = None) -> None:
+        """Start it.
+
+        Raises:
+            OSError: there can be none now.
+        """
+        self._needed = spawner.needed
         self._proxy, self._guest = proxy, proxy.admit() if proxy else None
         self._place = tempfile.mkdtemp(prefix="tilepipe-job-")
-        passed = {name: os.environ[name] for name in (*PASSED, *secrets) if name in os.environ}
-        self._needed = tuple(path for name in PATHS for path in passed.get(name, "").split(os.pathsep) if path)
-        environment = {**passed, **gdal_options(), **(variables(self._guest) if self._guest else {})}
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "tilepipe_hub.runner"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-            cwd=self._place,
-            env={**environment, "HOME": self._place, "TMPDIR": self._place, "PYTHONUNBUFFERED": "1"},
-            start_new_session=True,
-        )
-        assert self._process.stdin and self._process.stdout and self._process.stderr  # noqa: PT018, S101
-        self._stdin = self._process.stdin
-        self._read = {self._process.stdout.fileno(): bytearray(), self._process.stderr.fileno(): bytearray()}
-        self._wire = self._process.stdout.fileno()
+        environment = {"HOME": self._place, "TMPDIR": self._place, **(variables(self._guest) if self._guest else {})}
+        (order_end, self._orders), (self._wire, wire_end), (self._words, words_end) = (os.pipe() for _ in range(3))
+        theirs = (order_end, wire_end, words_end)
+        try:
+            self._process = spawner.start(theirs, folder=self._place, environment=environment)
+        except OSError:
+            self._let_go()
+            raise
+        finally:
+            for end in theirs:
+                os.close(end)
+        self._read = {self._wire: bytearray(), self._words: bytearray()}
         self._over = False
         self._paused = False
 
@@ -143,8 +129,7 @@ class Child:
             found += [message for file in list(self._read) for message in self._rest(file)]
             self._end()
         elif not self._read:
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(max(timeout_s, 0.01))
+            self._process.wait(max(timeout_s, 0.01))
         elif any(message["kind"] == "end" for message in found):
             found += self._last_words()
         return found if self._guest is None else blamed(self._guest, found)
@@ -187,10 +172,10 @@ class Child:
         self._end()
 
     def _say(self, text: str) -> None:
-        payload = text.encode()
+        payload = text.encode() if not self._over else b""
         with suppress(BrokenPipeError):
             while payload:
-                payload = payload[self._stdin.write(payload) or 0 :]
+                payload = payload[os.write(self._orders, payload) :]
 
     def _signal(self, number: signal.Signals) -> None:
         """To the whole group; its number is not given to others while the process has not been waited for."""
@@ -238,14 +223,17 @@ class Child:
     def _end(self) -> None:
         if not self._over:
             self._over = True
-            if self._proxy is not None and self._guest is not None:
-                self._proxy.dismiss(self._guest)
             # The group outlives its leader where something in it does.
             self._signal(signal.SIGKILL)
-            for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
-                if stream is not None:
-                    stream.close()
-            shutil.rmtree(self._place, ignore_errors=True)
+            self._process.bury()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._proxy is not None and self._guest is not None:
+            self._proxy.dismiss(self._guest)
+        for end in (self._orders, self._wire, self._words):
+            os.close(end)
+        shutil.rmtree(self._place, ignore_errors=True)
 
 
 def secrets_here(names: Collection[str]) -> dict[str, str]:
