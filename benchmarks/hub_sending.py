@@ -8,8 +8,8 @@ part of what there is between them; http.client takes a third of that.
 
 In a row, each job is sent as soon as the one before is accepted, over one connection, as a script does that has many.
 Then the peers run the first ones at once, in threads of the process that answers, and tilepipe one at a time, each in a
-process of its own, which has to start: answers come sooner, and the end comes later. Both are told. All that were sent
-have ended before the next system is asked.
+process of its own: answers come sooner, and how soon the last has ended is told too. All that were sent have ended
+before the next system is asked.
 """
 
 import json

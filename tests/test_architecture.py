@@ -216,6 +216,8 @@ def test_the_environment_is_read_in_one_place(name):
         "tilepipe.executors.forkserver",
         "tilepipe_hub.processes.inspection",
         "tilepipe_hub.running.child",
+        "tilepipe_hub.running.forking",
+        "tilepipe_hub.running.spawner",
     }
     if name in {"tilepipe.bind", "tilepipe_hub.client.access", "tilepipe_hub.settings"} | children:
         return

@@ -153,13 +153,14 @@ class Worker:
             try:
                 if self._proxy is None and _is_fenced(self.settings.worker):
                     self._proxy = Proxy(self.settings.fence)
-                self._spare = self._child()
+                if self._spawning().is_ready():
+                    self._spare = Child(self._spawning(), self._proxy)
             except OSError as error:
                 log.warning("no process can be started now: %s", error)
 
-    def _child(self) -> Child:
+    def _spawning(self) -> Spawner:
         self._spawner = self._spawner or Spawner(self.settings.secrets)
-        return Child(self._spawner, self._proxy)
+        return self._spawner
 
     def _attend(self, job: Job, held_until: float, spare: Child | None) -> None:
         """Bring a job to its end, whatever it is made of."""
@@ -202,7 +203,7 @@ class Worker:
         warm = [spare] if spare is not None and spare.is_alive else []
 
         def start(until: float) -> Undertaking:
-            child = warm.pop() if warm else self._child()
+            child = warm.pop() if warm else Child(self._spawning(), self._proxy)
             child.begin(order, until=until)
             return child
 

@@ -1,7 +1,7 @@
 """What the process does that those of jobs are forked from: it answers its worker, one question after the other.
 
 A question is a message of JSON: `folder` and `environment`, with three open files, for a new process; `code` or `bury`
-with the number of one that has ended. The answer is `number`, or `error` in words.
+with the number of one that has ended. The answer is `number`, or `error` in words. The first message greets.
 """
 
 import json
@@ -28,6 +28,7 @@ def forked(line: int) -> bool:
     """
     here = os.getpid()
     with socket.socket(fileno=line) as asked:
+        asked.send(b"{}")
         while True:
             text, ends, _, _ = socket.recv_fds(asked, QUESTION_BYTES, 3)
             if not text:

@@ -65,13 +65,24 @@ class Spawner:
         Raises:
             OSError: there can be none now.
         """
+        source = self._running()
+        pid = source.ask({"folder": folder, "environment": dict(environment)}, ends)
+        return Process(source, pid)
+
+    def is_ready(self) -> bool:
+        """Whether a start would not have to wait for what is loaded first; has that begin.
+
+        Raises:
+            OSError: it cannot.
+        """
+        return self._running().is_ready()
+
+    def _running(self) -> "_Source":
         with self._lock:
             if self._source is None or self._source.has_ended:
                 self.close()
                 self._source = _Source(self._environment)
-            source = self._source
-        pid = source.ask({"folder": folder, "environment": dict(environment)}, ends)
-        return Process(source, pid)
+            return self._source
 
     def close(self) -> None:
         """End it, and those that it started; may be called again."""
@@ -126,6 +137,7 @@ class _Source:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._place = tempfile.mkdtemp(prefix="tilepipe-jobs-")
         self._lock = threading.Lock()
+        self._is_greeted = False
         self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
@@ -140,6 +152,10 @@ class _Source:
     def has_ended(self) -> bool:
         return self._process.poll() is not None
 
+    def is_ready(self) -> bool:
+        """Whether it has greeted, or ended before that."""
+        return self._is_greeted or bool(select.select([self._line], [], [], 0)[0])
+
     def ask(self, question: Mapping[str, Any], files: Sequence[int] = ()) -> int:
         """What it answers.
 
@@ -147,6 +163,8 @@ class _Source:
             OSError: it cannot, or is gone.
         """
         with self._lock:
+            if not self._is_greeted:
+                self._is_greeted = bool(self._line.recv(ANSWER_BYTES))
             socket.send_fds(self._line, [json.dumps(question).encode()], files)
             answer = self._line.recv(ANSWER_BYTES)
         if not answer:
