@@ -84,7 +84,7 @@ class Progress:
     rate: float | None = None
     """Tiles per second."""
     eta_s: float | None = None
-    """Seconds to go, as guessed from the rate."""
+    """Seconds to go, as guessed from the rate; None for what does not run."""
 
     def __post_init__(self) -> None:
         """Raise ValueError for a percentage that is none."""
@@ -148,6 +148,8 @@ class Job:
     """None until the first claim."""
     attempts: int = 0
     """How many workers fell silent while they held it."""
+    lost: Lease | None = field(default=None, compare=False)
+    """In what a claim gives back: the lease of the worker that fell silent, where it takes the job over."""
     problem: Mapping[str, Any] | None = None
     results: Mapping[str, Any] | None = None
     expires: float | None = None
@@ -198,6 +200,7 @@ def claimed(job: Job, worker: str, *, now: float, lease_s: float) -> Job:
         updated=now,
         lease=Lease(worker=worker, number=job.number + 1, until=now + lease_s),
         attempts=job.attempts + (job.status == "running"),
+        lost=job.lease if job.status == "running" else None,
     )
 
 
@@ -257,7 +260,7 @@ def moved(
     if job.status == "running" and to != "dismissed" and number is None:
         raise MoveRefused(f"job {job.id!r} is running; only the worker that holds it can say that it is {to}")
     end = end or End(message=job.message)
-    progress = job.progress.onto(end.progress) if end.progress else job.progress
+    progress = replace(job.progress.onto(end.progress) if end.progress else job.progress, eta_s=None)
     return replace(
         job,
         status=to,
@@ -266,7 +269,7 @@ def moved(
         results=end.results,
         updated=now,
         finished=now if to in ENDED else None,
-        progress=replace(progress, percent=100, eta_s=None) if to == "successful" else progress,
+        progress=replace(progress, percent=100) if to == "successful" else progress,
         lease=replace(job.lease, until=now) if job.lease else None,
     )
 

@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
@@ -21,12 +22,13 @@ from tilepipe_hub.errors import (
     NotKnown,
     NotReady,
     QuotaReached,
+    StoreError,
     TooLarge,
 )
 from tilepipe_hub.fetch import addresses_of
-from tilepipe_hub.job import Job, Request, Status
+from tilepipe_hub.job import End, Job, Request, Status
 from tilepipe_hub.processes.catalog import Catalog, Entry
-from tilepipe_hub.running.folders import forget
+from tilepipe_hub.running.folders import forget, hand_on, holder
 from tilepipe_hub.settings import Role, Settings
 from tilepipe_hub.store import Line, Page, Query, Store
 from tilepipe_hub.telemetry import Traces
@@ -35,12 +37,15 @@ from tilepipe_hub.work import work_of
 __all__ = ["Service", "folder_of"]
 
 AUDIT = logging.getLogger("tilepipe_hub.audit")
+log = logging.getLogger(__name__)
 
 MOST_JOB_BYTES = 15_000_000
 """MongoDB takes 16 MiB."""
 
 NOWHERE = Traces(None, service="")
 TRIES = 5
+RETRIED: frozenset[Status] = frozenset({"failed", "dismissed"})
+"""What can be tried again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +178,7 @@ class Service:
         Raises:
             NotReady: it has not ended.
             JobFailed: it failed without any.
-            NoResult: it was dismissed.
+            NoResult: it was dismissed, or another job continues it.
         """
         job = self.get(caller, job_id)
         if not job.ended:
@@ -182,7 +187,22 @@ class Service:
             raise JobFailed(job.problem or {"detail": job.message})
         if job.results is None:
             raise NoResult(f"job {job_id!r} was dismissed and has no results")
+        self.check_holder(job_id, folder_of(job))
         return job
+
+    def check_holder(self, job_id: str, folder: str) -> None:
+        """Let nobody take for a job's what another one makes of it.
+
+        Raises:
+            NoResult: another job continues it in this folder, so that what lies there is that one's.
+        """
+        heir = holder(self.settings.folders.outputs, folder)
+        if heir not in {job_id, None}:
+            raise NoResult(f"job {job_id!r} is continued by job {heir!r}, which has what it made; ask for that one's")
+
+    def successor(self, job: Job) -> Job | None:
+        """The job that goes on where this one ended."""
+        return self.store.keyed(job.owner, _retry_key(job.id)) if job.status in RETRIED else None
 
     def dismiss(self, caller: Caller | None, job_id: str) -> Job:
         """The job, dismissed; one that had ended is removed with all that it made.
@@ -198,11 +218,15 @@ class Service:
                     self._forget_files(job)
                     AUDIT.info("%r removes job %s", caller.owner, job_id)
                 return replace(job, status="dismissed", message="removed", problem=None, results=None)
+            # Whoever is called at a job's end hears this too, and need not learn who is who here.
+            words = f"dismissed by {'its owner' if caller.owner == job.owner else 'an admin'}"
             try:
-                job = self.store.move(job_id, "dismissed", expect={"accepted", "running"})
+                job = self.store.move(job_id, "dismissed", expect={"accepted", "running"}, end=End(message=words))
             except MoveRefused:
                 continue
             AUDIT.info("%r dismisses job %s", caller.owner, job_id)
+            with suppress(NoSuchJob, StoreError):
+                self.store.log(job_id, [words])
             return job
         raise MoveRefused(f"job {job_id!r} changes too fast to be dismissed; try again")
 
@@ -215,7 +239,7 @@ class Service:
         """
         caller = _need(caller, "run")
         job = self.get(caller, job_id)
-        if job.status not in {"failed", "dismissed"}:
+        if job.status not in RETRIED:
             raise MoveRefused(
                 f"job {job_id!r} is {job.status}; only one that failed or was dismissed can be tried again"
             )
@@ -229,7 +253,9 @@ class Service:
             key=_retry_key(job_id),
             continues=job_id,
         )
-        return self._added(again)
+        kept = self._added(again)
+        self._hand_on(job, kept)
+        return kept
 
     def check_deployer(self, caller: Caller | None) -> Caller:
         """The caller, who may deploy.
@@ -267,11 +293,28 @@ class Service:
 
     def _forget_files(self, job: Job) -> None:
         """Remove what a job made and what was sent with it, unless another one goes on with that."""
-        folders = self.settings.folders
+        folders, heir, before = self.settings.folders, self.successor(job), self._predecessor(job)
+        if heir is not None:
+            self._hand_on(job, heir)
+        elif before is not None and job.number == 0:
+            # It never ran, so all that is there is still what the one before it made.
+            self._hand_on(job, before)
         forget(folders.outputs, job.id)
-        another = replace(job, key=_retry_key(job.id))
-        if not os.path.exists(os.path.join(folders.outputs, folder_of(job))) and not self._is_known(another):
+        if heir is None and before is None and not os.path.exists(os.path.join(folders.outputs, folder_of(job))):
             forget(folders.uploads, folder_of(job))
+
+    def _predecessor(self, job: Job) -> Job | None:
+        """The job that this one continues, where there is still one."""
+        with suppress(NoSuchJob):
+            return self.store.get(job.continues) if job.continues else None
+        return None
+
+    def _hand_on(self, job: Job, heir: Job) -> None:
+        """Let another job have the folder of this one, which may be gone before that one runs."""
+        try:
+            hand_on(self.settings.folders.outputs, folder_of(job), giver=job.id, heir=heir.id)
+        except OSError as error:
+            log.warning("job %s: its folder cannot be handed on to job %s: %s", job.id, heir.id, error)
 
     def _added(self, job: Job) -> Job:
         kept = self.store.add(job, most=self.settings.quotas.jobs)
@@ -286,11 +329,6 @@ class Service:
         ):
             raise KeyReused("this idempotency key came with another request before; send a new one")
         return kept
-
-    def _is_known(self, job: Job) -> bool:
-        """Whether adding it would give back an earlier one, as far as the newest jobs of its owner tell."""
-        page = self.store.find(Query(owner=job.owner, processes={job.process}, limit=100))
-        return any(item.key == job.key for item in page.jobs)
 
 
 def _need(caller: Caller | None, role: Role) -> Caller:

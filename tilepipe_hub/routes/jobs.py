@@ -49,8 +49,12 @@ def _with(address: str, rest: list[tuple[str, str]], cursor: str | None) -> str:
 @router.at("/jobs/{job_id}")
 def job(request: Request, job_id: str) -> Response:
     """The status of a job."""
-    found = hub_of(request).service.get(caller_of(request), job_id)
-    document = status_info(found, base_of(request), links=self_links(request, "Status of the job"))
+    service, base = hub_of(request).service, base_of(request)
+    found = service.get(caller_of(request), job_id)
+    links, heir = self_links(request, "Status of the job"), service.successor(found)
+    if heir is not None:
+        links.append(link(f"{base}/jobs/{heir.id}", "successor-version", title="The job that continues it"))
+    document = status_info(found, base, links=links)
     response = answer(request, document, title=f"Job {found.id}", template="job.html")
     response.headers["Cache-Control"] = "no-cache"
     return response

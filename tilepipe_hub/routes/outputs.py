@@ -59,6 +59,8 @@ class _Folders:
             if len(self._known) > MOST_KEPT:
                 self._known.clear()
             self._known[key] = found
+        # That may change at any moment, and is looked up in no store.
+        hub_of(request).service.check_holder(job_id, found[1])
         return found[1]
 
 

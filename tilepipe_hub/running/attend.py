@@ -70,9 +70,9 @@ def attend(
         told: makes words for the owner of what the work says.
         follow: is told of progress.
     """
+    opening = _opening(job, lease_s=rules.lease_s)
     if job.attempts >= rules.max_attempts:
-        return _settled(job, store, _failed(f"{job.attempts} workers fell silent while they ran it"), [])
-    opening = f"lease {job.number}: {job.lease.worker if job.lease else ''} takes the job"
+        return _settled(job, store, _failed(f"{job.attempts} workers fell silent while they ran it"), [opening])
     beats = Beats(store, job, lease_s=rules.lease_s, beat_s=rules.beat_s, held_until=held_until, opening=[opening])
     hands = _Hands(job=job, beats=beats, rules=rules, draining=draining, told=told, follow=follow)
     verdict = LEFT
@@ -225,6 +225,16 @@ class _Hands:
                 return True
             time.sleep(LOOK_S / 2)
         return False
+
+
+def _opening(job: Job, *, lease_s: float) -> str:
+    """The first line that is written with a lease."""
+    took = f"lease {job.number}: {job.lease.worker if job.lease else ''} takes the job"
+    if job.lost is None:
+        return took
+    # Its last sign of life was a lease before that ran out; workers of one service have the same settings.
+    silent = job.updated - job.lost.until + lease_s
+    return f"{took} over; {job.lost.worker} has not been heard of for {silent:.0f} s"
 
 
 def _settled(job: Job, store: Store, verdict: _Verdict, lines: list[str]) -> Job | None:

@@ -62,6 +62,9 @@ def execution(order: Order, *, told: Callable[[str], str]) -> Iterator[Message]:
     except TilepipeError as error:
         message = told(str(error))
         end = {"status": "failed", "message": message, "problem": problem_of(message, status=status_of(error))}
+    if count.total:
+        # Also of what has failed: it is the last that is known of the tiles.
+        yield {"kind": "progress", **count.figures()}
     # What has failed has no results, unless it was said before that tiles may fail.
     whole = end["status"] == "successful" or order.on_error == "skip"
     yield {"kind": "end", **end, "results": (_results(order.folder) or None) if whole else None}
@@ -108,7 +111,6 @@ def _made(order: Order, pipeline: Pipeline, count: Count, *, told: Callable[[str
     finally:
         report = count.report(told(pipeline.process.name), VERSION, told=told)
         pipeline.storage.put(FILES["report"], json.dumps(report, indent=1).encode())
-    yield {"kind": "progress", **count.figures()}
 
 
 def _executor(order: Order, plan: Plan, cores: int) -> Executor:

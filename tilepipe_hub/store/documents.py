@@ -97,7 +97,7 @@ def job_of(document: Mapping[str, Any]) -> Job:
     values: Document = {name: document[name] for name in plain if name in document}
     values |= {name: seconds(document[name]) for name in times if document.get(name)}
     values |= {name: json.loads(document[name]) for name in texts if document.get(name)}
-    worker = document.get("worker")
+    worker, lost = document.get("worker"), document.get("lost")
     return Job(
         id=document["_id"],
         **values,
@@ -105,6 +105,7 @@ def job_of(document: Mapping[str, Any]) -> Job:
         labels=tuple(document["labels"]),
         progress=Progress(**document["progress"]),
         lease=Lease(worker=worker, number=document["number"], until=seconds(document["until"])) if worker else None,
+        lost=Lease(**{**lost, "until": seconds(lost["until"])}) if lost else None,
     )
 
 
@@ -143,6 +144,7 @@ def adding(job: Job, slot: int | None) -> list[Document]:
 def claiming(worker: str, *, lease_s: float, nonce: str) -> list[Document]:
     """The change that `job.claimed` describes."""
     taken = {"$cond": [{"$eq": ["$status", "running"]}, 1, 0]}
+    lost = {"worker": "$worker", "number": "$number", "until": "$until"}
     return [
         {
             "$set": {
@@ -154,6 +156,7 @@ def claiming(worker: str, *, lease_s: float, nonce: str) -> list[Document]:
                 "number": {"$add": ["$number", 1]},
                 "until": later(lease_s),
                 "attempts": {"$add": ["$attempts", taken]},
+                "lost": {"$cond": [{"$eq": ["$status", "running"]}, lost, "$$REMOVE"]},
             }
         }
     ]
@@ -186,11 +189,8 @@ def moving(to: Status, end: End | None, *, keep_s: float | None) -> list[Documen
         changes["call_at"] = {"$cond": [{"$in": [to, {"$ifNull": ["$hears", []]}]}, "$$NOW", "$$REMOVE"]}
         if keep_s is not None:
             changes["expires"] = later(keep_s)
-    progress = _onto(end.progress) if end and end.progress else {}
-    if to == "successful":
-        progress |= {"percent": 100, "eta_s": None}
-    if progress:
-        changes["progress"] = progress
+    progress = {**(_onto(end.progress) if end and end.progress else {}), "eta_s": None}
+    changes["progress"] = {**progress, "percent": 100} if to == "successful" else progress
     return [{"$set": changes}]
 
 

@@ -142,6 +142,10 @@ class MongoStore:
             raise NoSuchJob(job_id)
         return job_of(document)
 
+    def keyed(self, owner: str, key: str) -> Job | None:
+        document = self._call(lambda _: self._jobs.find_one({"owner": owner, "key": key}))
+        return job_of(document) if document else None
+
     def find(self, query: Query) -> Page:
         if query.types and "process" not in query.types:
             return Page((), None)

@@ -111,6 +111,10 @@ class Store(Protocol):
         """
         ...
 
+    def keyed(self, owner: str, key: str) -> Job | None:
+        """The job of an owner and an idempotency key; None where there is none."""
+        ...
+
     def find(self, query: Query) -> Page:
         """Jobs without their request, problem and results, the newest first.
 
@@ -134,7 +138,8 @@ class Store(Protocol):
         """Give *worker* a job: one whose worker fell silent, or the oldest of those owners who have the fewest running.
 
         No job is given to two workers at once. The lease number in the job is what the worker has to show from now on.
-        Where `attempts` is high, the job is what fells its workers; the worker decides whether to run it.
+        Where `attempts` is high, the job is what fells its workers; the worker decides whether to run it. Whose lease
+        ran out says `lost`.
         """
         ...
 

@@ -118,6 +118,11 @@ class SqliteStore:
         with self._reads() as db:
             return _job(db, job_id)
 
+    def keyed(self, owner: str, key: str) -> Job | None:
+        with self._reads() as db:
+            row = db.execute("SELECT * FROM jobs WHERE owner = ? AND key = ?", (owner, key)).fetchone()
+            return job_of(row) if row else None
+
     def find(self, query: Query) -> Page:
         if query.types and "process" not in query.types:
             return Page((), None)

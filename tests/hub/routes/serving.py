@@ -76,13 +76,14 @@ class Hub:
 
 @contextlib.contextmanager
 def serving(folder, *, worker=True, submitted=None, **over):
-    """A hub with its files in *folder*."""
+    """A hub with its files in *folder*; *worker* is whether there is one, or how it differs from the usual."""
+    rules = {"executor": "sequential", "poll_s": 0.05, "concurrency": 4, "drain_s": 0.5}
     settings = load_settings(
         environ={},
         over={
             "store": {"url": f"{folder}/jobs.db"},
             "folders": {"outputs": f"{folder}/outputs", "uploads": f"{folder}/uploads", **over.pop("folders", {})},
-            "worker": {"executor": "sequential", "poll_s": 0.05, "concurrency": 4, "drain_s": 0.5},
+            "worker": {**rules, **(worker if isinstance(worker, dict) else {})},
             **over,
         },
     )

@@ -9,6 +9,7 @@ import rasterio
 
 from hub.conformance.documents import check_exception, links_of
 from hub.routes.serving import serving
+from tilepipe_hub.job import Job
 
 
 @pytest.fixture(scope="module")
@@ -189,3 +190,67 @@ def test_what_was_sent_with_a_request_that_makes_no_job_is_not_kept(tmp_path, im
         assert (first.status_code, again.headers["location"]) == (201, first.headers["location"])
         kept = [path.name for path in (tmp_path / "uploads").iterdir()]
         assert kept == [first.headers["location"].rpartition("/")[2]]
+
+
+def passed_by(store, count=110):
+    """Younger jobs of the same process and owner, ended."""
+    for number in range(count):
+        job = store.add(Job(id=f"young-{number}", process="convert", owner="anonymous"))
+        store.move(job.id, "dismissed", expect={"accepted"})
+
+
+def test_a_job_that_waits_keeps_what_was_sent_with_the_one_it_continues(tmp_path, image):
+    inputs = {"raster": image, "output": {"dtype": "float32", "nodata": -1}}
+    with serving(tmp_path, worker=False) as hub:
+        first = hub.submit(inputs, "convert")
+        hub.client.delete(first)
+        again = hub.client.post(f"{first}/retry").headers["location"]
+        passed_by(hub.store)
+        sent, made = tmp_path / "uploads" / first.rpartition("/")[2], tmp_path / "outputs"
+
+        hub.client.delete(first)
+        assert hub.client.get(first).status_code == 404
+        assert hub.client.get(again).json()["status"] == "accepted"
+        assert (sent / "raster.tif").exists()
+        for _ in range(2):
+            hub.client.delete(again)
+
+        assert not sent.exists()
+        assert list(made.iterdir()) == []
+
+
+def test_a_retry_that_never_ran_leaves_all_to_the_job_before(tmp_path, image):
+    inputs = {"raster": image, "output": {"dtype": "float32", "nodata": -1}}
+    with serving(tmp_path, worker=False) as hub:
+        first = hub.submit(inputs, "convert")
+        hub.client.delete(first)
+        name = first.rpartition("/")[2]
+        made, sent = tmp_path / "outputs" / name, tmp_path / "uploads" / name / "raster.tif"
+        made.mkdir(parents=True)
+        (made / "report.json").write_text("{}")
+        again = hub.client.post(f"{first}/retry").headers["location"]
+        check_exception(hub.client.get(f"{first}/output/report.json"), 404)
+
+        for _ in range(2):
+            hub.client.delete(again)
+
+        assert hub.client.get(f"{first}/output/report.json").status_code == 200
+        assert sent.exists()
+        hub.client.delete(first)
+        assert not made.exists()
+        assert not sent.exists()
+
+
+def test_an_old_idempotency_key_is_known_also_where_the_quota_is_used_up(tmp_path, image):
+    inputs = {"raster": image, "output": {"dtype": "float32", "nodata": -1}}
+    with serving(tmp_path, worker=False, quotas={"jobs": 1}) as hub:
+
+        def send(key):
+            headers = {"Prefer": "respond-async", "Idempotency-Key": key}
+            return hub.client.post("/processes/convert/execution", json={"inputs": inputs}, headers=headers)
+
+        first = send("old")
+        passed_by(hub.store)
+
+        assert send("old").headers["location"] == first.headers["location"]
+        check_exception(send("new"), 429)

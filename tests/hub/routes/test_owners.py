@@ -270,5 +270,6 @@ def test_who_does_what_is_written_down(town, people, caplog):
     people["root"].delete(job)
 
     job_id = job.rpartition("/")[2]
+    assert people["ann"].get(job).json()["message"] == "dismissed by an admin"
     told = [record.getMessage() for record in caplog.records if record.name == "tilepipe_hub.audit"]
     assert told == [f"'ann' submits job {job_id} of echo", f"'root' dismisses job {job_id}"]

@@ -83,6 +83,18 @@ class StoreContract:
 
         assert len(set(added)) == 1
 
+    def test_a_job_is_found_by_its_key_among_any_number_of_younger_ones(self, store):
+        job = store.add(new(key="once", request=Request(inputs={"x": 1})))
+        for _ in range(110):
+            store.add(new())
+        store.add(new(owner="bob", key="other"))
+
+        assert store.keyed("ann", "once") == job
+        assert store.keyed("bob", "once") is store.keyed("ann", "other") is None
+        store.move(job.id, "dismissed", expect=["accepted"])
+        store.remove(job.id)
+        assert store.keyed("ann", "once") is None
+
     def test_an_owner_has_at_most_so_many_jobs_that_wait_or_run(self, store):
         first, second = store.add(new(key="once"), most=2), store.add(new(), most=2)
 
@@ -162,6 +174,7 @@ class StoreContract:
 
     def test_a_silent_worker_loses_its_job_and_is_counted(self, store):
         job = self.running(store)
+        assert job.lost is None
         store.beat(job.id, number=1, lease_s=-1)
 
         taken = store.claim("other", lease_s=100)
@@ -265,8 +278,19 @@ class StoreContract:
         failed = store.move(other.id, "failed", expect=["running"], number=1, end=end)
 
         assert done.progress == Progress(percent=100, done=4, total=12, failed=3, rate=0.5, eta_s=None)
-        assert failed.progress == Progress(percent=50, done=6, total=12, failed=3, rate=0.5, eta_s=3.0)
+        assert failed.progress == Progress(percent=50, done=6, total=12, failed=3, rate=0.5, eta_s=None)
         assert (store.get(job.id), store.get(other.id)) == (done, failed)
+
+    @pytest.mark.parametrize("to", ["accepted", "dismissed"])
+    def test_what_does_not_run_has_no_time_to_go(self, store, to):
+        job = self.running(store)
+        told = Progress(percent=50, done=6, total=9, rate=0.5, eta_s=6.0)
+        store.beat(job.id, number=1, lease_s=100, progress=told)
+
+        after = store.move(job.id, to, expect=["running"], number=1)
+
+        assert after.progress == replace(told, eta_s=None)
+        assert store.get(job.id) == after
 
     def test_a_failed_job_has_its_problem_and_may_have_results(self, store):
         job = self.running(store)

@@ -1,6 +1,7 @@
 """What is written of a job from its claim to its end."""
 
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -78,14 +79,14 @@ def store(tmp_path):
         yield Noted(kept)
 
 
-def attended(store, work):
+def attended(store, work, *, most=RULES.max_attempts):
     store.add(Job(id="a", process="p", owner="ann"))
     job = store.claim("worker", lease_s=RULES.lease_s)
     return attend(
         job,
         store=store,
         start=lambda _until: work,
-        rules=RULES,
+        rules=replace(RULES, max_attempts=most),
         held_until=time.monotonic() + RULES.lease_s,
         draining=lambda: None,
         told=str,
@@ -113,6 +114,29 @@ def test_the_end_tells_the_last_progress_and_what_was_printed(store, status, per
     assert job.progress.done >= 100
     assert lines[0] == "lease 1: worker takes the job"
     assert lines[-2:] == [f"tile {job.progress.done}", f"lease 1: {status}: made"]
+
+
+@pytest.mark.parametrize("most", [3, 1])
+def test_who_takes_a_job_over_says_whose_it_was(store, most):
+    store.add(Job(id="a", process="p", owner="ann"))
+    store.claim("first", lease_s=-2)
+
+    job = attended(store, Tiles(0), most=most)
+
+    assert job.status == ("successful" if most == 3 else "failed")
+    opening = store.logs("a")[0].text
+    assert opening == "lease 2: worker takes the job over; first has not been heard of for 7 s"
+
+
+def test_a_job_that_was_given_back_is_taken_over_from_nobody(store):
+    store.add(Job(id="a", process="p", owner="ann"))
+    store.claim("first", lease_s=-2)
+    store.claim("second", lease_s=100)
+    store.move("a", "accepted", expect=["running"], number=2)
+
+    attended(store, Tiles(0))
+
+    assert store.logs("a")[0].text == "lease 3: worker takes the job"
 
 
 def test_a_job_given_back_tells_no_progress(store):
