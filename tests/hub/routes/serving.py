@@ -116,9 +116,12 @@ def _working(settings, store):
         worker = Worker(store=store, settings=settings, name="test", followers=callbacks)
         thread = threading.Thread(target=worker.run, args=(stopping,))
         thread.start()
-        yield
-        stopping.set()
-        thread.join()
+        try:
+            yield
+        finally:
+            # Also where a test fails, which would wait for the worker for ever.
+            stopping.set()
+            thread.join()
 
 
 class Listener(http.server.ThreadingHTTPServer):

@@ -181,7 +181,11 @@ class StoreContract:
 
         assert (taken.id, taken.number, taken.attempts, taken.lease.worker) == (job.id, 2, 1, "other")
         assert taken.started == job.started
+        assert (taken.lost.worker, taken.lost.number) == ("worker", 1)
+        assert taken.lost.until == pytest.approx(taken.updated - 1, abs=1)
         assert store.claim("third", lease_s=100) is None
+        store.move(job.id, "accepted", expect=["running"], number=2)
+        assert store.claim("third", lease_s=100).lost is None
 
     def test_a_lease_that_runs_out_by_time_can_be_claimed(self, store):
         store.add(new())
