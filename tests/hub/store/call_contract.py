@@ -93,6 +93,7 @@ class CallContract:
         time.sleep(0.002)
         second = called(store)
         store.take_call(lease_s=100)
+        time.sleep(0.002)
         store.retry_call(first.id, tries=1, after_s=0)
 
         assert [store.take_call(lease_s=100).job.id for _ in range(2)] == [second.id, first.id]
