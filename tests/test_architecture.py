@@ -30,7 +30,7 @@ FLOORS = [
     ["hub.store.protocol"],
     ["hub.job", "hub.results", "hub.work"],
     ["hub.auth", "hub.fetch"],
-    ["hub.fence"],
+    ["hub.fence", "hub.guesses"],
     ["hub.settings", "hub.telemetry"],
     ["hub.environment"],
     ["hub.errors"],

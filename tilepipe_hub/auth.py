@@ -2,9 +2,9 @@
 
 import base64
 import hmac
+import logging
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -13,17 +13,16 @@ from typing import Any
 import httpx
 import jwt
 
-from tilepipe_hub.errors import NotKnown, TooOften
+from tilepipe_hub.errors import NotKnown
+from tilepipe_hub.guesses import Guesses
 from tilepipe_hub.settings import ROLES, Auth, Oidc, Role
 
 __all__ = ["ANONYMOUS", "Caller", "Gate", "KeySet", "fetch_json", "hash_of"]
 
+AUDIT = logging.getLogger("tilepipe_hub.audit")
+
 ANONYMOUS = "anonymous"
 """Owner of what is sent without a token."""
-
-MINUTE_S = 60.0
-MOST_ADDRESSES = 10_000
-"""Whose failures are counted at the same time."""
 
 KEYS_KEPT_S = 3600.0
 KEYS_AGAIN_S = 30.0
@@ -99,8 +98,11 @@ class Gate:
     auth: Auth
     keys: KeySet | None = None
     clock: Callable[[], float] = time.monotonic
-    _failures: OrderedDict[str, tuple[float, int]] = field(default_factory=OrderedDict, init=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _guesses: Guesses = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin without guesses."""
+        self._guesses = Guesses(self.auth.failures, clock=self.clock)
 
     def caller(self, authorization: str | None, address: str) -> Caller | None:
         """Who sends a request; None for a stranger where strangers may do nothing.
@@ -111,48 +113,42 @@ class Gate:
 
         Raises:
             NotKnown: there is a token, and it is none.
-            TooOften: too many wrong tokens came from this address.
+            TooOften: too many wrong tokens came from this address, and this one was never right there.
         """
         if not authorization:
             role = self.auth.anonymous_role
             return Caller(owner=ANONYMOUS, role=role) if role else None
-        # A right token gets through all the same, so that a guesser behind one address locks nobody out.
-        found = self._of_token(_token_in(authorization))
-        if found is None:
-            self._count_failure(address)
-            raise NotKnown("the token is not known, or has expired; send another one, or none")
-        return found
+        token = _token_in(authorization)
+        mark = hash_of(token)
+        self._guesses.check(address, mark)
+        found, is_guess = self._judged(token, mark)
+        if found is not None:
+            self._guesses.right(address, mark)
+            return found
+        pause_s = self._guesses.wrong(address, mark) if is_guess else 0
+        AUDIT.warning("a token from %s is refused", address)
+        if pause_s:
+            AUDIT.warning("too many wrong tokens from %s: new ones are not looked at for %d s", address, pause_s)
+        raise NotKnown("the token is not known, or has expired; send another one, or none")
 
-    def _count_failure(self, address: str) -> None:
-        now = self.clock()
-        with self._lock:
-            since, count = self._failures.pop(address, (now, 0))
-            if now - since > MINUTE_S:
-                since, count = now, 0
-            self._failures[address] = (since, count + 1)
-            while len(self._failures) > MOST_ADDRESSES:
-                self._failures.popitem(last=False)
-        if count >= self.auth.failures:
-            raise TooOften("too many wrong tokens; wait a minute", after_s=max(1, round(since + MINUTE_S - now)))
-
-    def _of_token(self, token: str) -> Caller | None:
+    def _judged(self, token: str, mark: str) -> tuple[Caller | None, bool]:
+        """Whose token it is, and whether one that is nobody's may be a guess."""
         if not token or len(token) > MOST_LETTERS:
-            return None
-        mine = hash_of(token)
+            return None, True
         # All are compared, so that the time says nothing of which one it is.
-        known = [item for item in self.auth.tokens if hmac.compare_digest(item.sha256, mine)]
+        known = [item for item in self.auth.tokens if hmac.compare_digest(item.sha256, mark)]
         if known:
-            return Caller(owner=known[0].owner, role=known[0].role)
-        return self._of_provider(token) if token.count(".") == 2 else None
+            return Caller(owner=known[0].owner, role=known[0].role), False
+        return self._of_provider(token) if token.count(".") == 2 else (None, True)
 
-    def _of_provider(self, token: str) -> Caller | None:
+    def _of_provider(self, token: str) -> tuple[Caller | None, bool]:
         oidc = self.auth.oidc
         if oidc is None or self.keys is None:
-            return None
+            return None, True
         try:
             key = self.keys.key(jwt.get_unverified_header(token).get("kid"))
             if key is None:
-                return None
+                return None, True
             claims = jwt.decode(
                 token,
                 key,
@@ -162,10 +158,15 @@ class Gate:
                 leeway=LEEWAY_S,
                 options={"require": ["exp", "iss", "aud", oidc.owner_claim]},
             )
+        except jwt.ExpiredSignatureError:
+            # The provider signed it, so nobody made it up; a page left open may send it for hours.
+            return None, False
         except (jwt.PyJWTError, ValueError, TypeError):
-            return None
+            return None, True
         owner, role = claims.get(oidc.owner_claim), _role(oidc, claims)
-        return Caller(owner=f"{oidc.issuer}#{owner}", role=role) if isinstance(owner, str) and owner and role else None
+        if not isinstance(owner, str) or not owner or role is None:
+            return None, False
+        return Caller(owner=f"{oidc.issuer}#{owner}", role=role), False
 
 
 def _token_in(authorization: str) -> str:

@@ -31,6 +31,7 @@ __all__ = ["main"]
 
 TOKEN_BYTES = 32
 JOB = re.compile(r"\bjob '?([0-9a-f]{32})\b")
+OWN_LOGGERS = ("tilepipe", "tilepipe_hub", "uvicorn")
 RESTART_S = 1.0
 """After a worker beside the server has ended by itself."""
 
@@ -161,11 +162,15 @@ def _settings(config: str | None, *, store: str | None, over: dict[str, Any] | N
 
 
 def _log_as(wanted: Log) -> None:
+    level = wanted.level.upper()
+    # Libraries tell at lower levels what may be secret: httpx whole addresses, pymongo whole jobs.
     logging.basicConfig(
-        level=wanted.level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
+        level=max(logging.WARNING, logging.getLevelNamesMapping()[level]),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
     )
-    # It writes down whole links, and those to callbacks and to data may hold secrets.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for name in OWN_LOGGERS:
+        logging.getLogger(name).setLevel(level)
     if wanted.format == "json":
         for handler in logging.getLogger().handlers:
             handler.setFormatter(_Json())

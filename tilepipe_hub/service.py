@@ -138,7 +138,9 @@ class Service:
             except (KeyReused, QuotaReached):
                 forget(self.settings.folders.uploads, job.id)
                 raise
-            if kept.id != job.id:
+            if kept.id == job.id:
+                AUDIT.info("%r submits job %s of %s", caller.owner, job.id, job.process)
+            else:
                 forget(self.settings.folders.uploads, job.id)
             return kept
 
@@ -255,6 +257,8 @@ class Service:
         )
         kept = self._added(again)
         self._hand_on(job, kept)
+        if kept.id == again.id:
+            AUDIT.info("%r retries job %s as job %s of %s", caller.owner, job_id, again.id, again.process)
         return kept
 
     def check_deployer(self, caller: Caller | None) -> Caller:
@@ -284,7 +288,7 @@ class Service:
         """Remove a process; errors as of `deploying.undeploy`."""
         caller = _need(caller, "deploy")
         deploying.undeploy(self.catalog, process_id)
-        AUDIT.info("%r removes the process %s", caller.owner, process_id)
+        AUDIT.info("%r undeploys the process %s", caller.owner, process_id)
 
     def package(self, caller: Caller | None, process_id: str) -> Mapping[str, Any]:
         """What was deployed; errors as of `deploying.package_of`."""
@@ -319,7 +323,6 @@ class Service:
     def _added(self, job: Job) -> Job:
         kept = self.store.add(job, most=self.settings.quotas.jobs)
         if kept.id == job.id:
-            AUDIT.info("%r submits job %s of %s", job.owner, job.id, job.process)
             if self.submitted is not None:
                 self.submitted()
         elif (kept.process, kept.request.inputs, kept.request.outputs) != (
@@ -335,6 +338,7 @@ def _need(caller: Caller | None, role: Role) -> Caller:
     if caller is None:
         raise NotKnown("this needs a token; send it as Authorization: Bearer TOKEN")
     if not caller.may(role):
+        AUDIT.warning("%r is refused what needs the role %s, having %s", caller.owner, role, caller.role)
         raise NotAllowed(f"this needs the role {role}; yours is {caller.role}")
     return caller
 

@@ -152,7 +152,8 @@ class Auth(Section):
     anonymous: Role | Literal["none"] | None = None
     """What may be done without a token; null: run where nothing else is said above, else none."""
     failures: Count = 10
-    """Wrong tokens that one address may send in a minute."""
+    """Wrong tokens that one address may send in a minute; then one after each pause, of a second at first, of a minute
+    at last. What was right from there before is let through all the same."""
 
     @property
     def is_open(self) -> bool:

@@ -56,22 +56,34 @@ def hub_of(request: Request) -> Hub:
 
 def address_of(request: Request) -> str:
     """Where a request comes from, as far as trusted proxies can tell."""
-    trusted = hub_of(request).settings.server.trusted_proxies
     address = request.client.host if request.client else ""
-    # The last entry was written by the proxy that called us, the one before by the proxy before it, and so on.
-    for entry in reversed(request.headers.get("x-forwarded-for", "").split(",")):
-        if address not in trusted or not _is_address(entry.strip()):
+    said = request.headers.getlist("x-forwarded-for")
+    if not said:
+        return address
+    trusted = {_address_in(item) or item for item in hub_of(request).settings.server.trusted_proxies}
+    # Some proxies write a header of their own below that of the client, so all of them count, in their order. The
+    # last entry was written by the proxy that called us, the one before by the proxy before it, and so on.
+    for entry in reversed(",".join(said).split(",")):
+        found = _address_in(entry)
+        if (_address_in(address) or address) not in trusted or found is None:
             break
-        address = entry.strip()
+        address = found
     return address
 
 
-def _is_address(text: str) -> bool:
+def _address_in(entry: str) -> str | None:
+    """The address that an entry means, spelled as all are: some proxies write the port too."""
+    text = entry.strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
     try:
-        ipaddress.ip_address(text)
+        found = ipaddress.ip_address(text)
     except ValueError:
-        return False
-    return True
+        return None
+    plain = getattr(found, "ipv4_mapped", None) or found
+    return None if "%" in text else str(plain)
 
 
 def caller_of(request: Request) -> Caller | None:

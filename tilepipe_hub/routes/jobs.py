@@ -10,6 +10,7 @@ from tilepipe_hub.routes.answering import answer, json_response, link, link_head
 from tilepipe_hub.routes.asking import HTML, base_of, caller_of, form_of, hub_of
 from tilepipe_hub.routes.documents import status_info
 from tilepipe_hub.routes.parameters import limit_of, next_place, previous_place, query_of
+from tilepipe_hub.routes.privacy import for_others, is_of
 from tilepipe_hub.routes.routing import Router
 
 __all__ = ["created", "router"]
@@ -72,7 +73,8 @@ def dismiss(request: Request, job_id: str) -> Response:
 @router.at("/jobs/{job_id}/definition")
 def definition(request: Request, job_id: str) -> Response:
     """The request that made a job."""
-    found = hub_of(request).service.get(caller_of(request), job_id)
+    caller = caller_of(request)
+    found = hub_of(request).service.get(caller, job_id)
     asked = found.request
     said = {
         "outputs": asked.outputs,
@@ -86,7 +88,7 @@ def definition(request: Request, job_id: str) -> Response:
         "inputs": asked.inputs,
         **{key: value for key, value in said.items() if value is not None},
     }
-    return _form(request, document, f"Request of job {found.id}")
+    return _form(request, document if is_of(found, caller) else for_others(document), f"Request of job {found.id}")
 
 
 @router.at("/jobs/{job_id}/retry", "POST")

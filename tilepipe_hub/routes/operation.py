@@ -1,5 +1,6 @@
 """What operators ask: does it live, can it work, how much does it do."""
 
+import logging
 from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -13,6 +14,8 @@ from tilepipe_hub.routes.asking import caller_of, hub_of
 from tilepipe_hub.routes.routing import Router
 
 __all__ = ["Figures", "router"]
+
+AUDIT = logging.getLogger("tilepipe_hub.audit")
 
 router = Router()
 
@@ -62,6 +65,7 @@ def metrics(request: Request) -> Response:
         if caller is None:
             raise NotKnown("the figures need a token of the role admin")
         if not caller.may("admin"):
+            AUDIT.warning("%r is refused what needs the role admin, having %s", caller.owner, caller.role)
             raise NotAllowed(f"the figures need the role admin; yours is {caller.role}")
     figures: Figures = request.app.state.figures
     for status, count in hub.service.counts().items():

@@ -7,8 +7,10 @@ import time
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tilepipe_hub.routes.asking import address_of
 from tilepipe_hub.routes.operation import Figures
 from tilepipe_hub.settings import Server, is_loopback
 
@@ -77,7 +79,9 @@ class Outer:
         # Only paths of ours are counted by name, so that nobody fills the memory with names.
         route = getattr(scope.get("route"), "path", "other")
         method = scope["method"] if route != "other" else "other"
-        log.info("%s %r: %d in %.3f s", scope["method"], scope["path"], status, seconds)
+        # The query is left out: what stands there may be secret.
+        address = address_of(Request(scope)) or "-"
+        log.info("%s %s %r: %d in %.3f s", address, scope["method"], scope["path"], status, seconds)
         self.figures.requests.labels(method, route, status).inc()
         self.figures.seconds.labels(method, route).observe(seconds)
 

@@ -3,13 +3,15 @@
 import contextlib
 import http.client
 import json
+import logging
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
 from hub.conformance.documents import check_exception
-from hub.routes.serving import hash_of, serving
+from hub.routes.serving import PLAIN, hash_of, serving
 
 CLIMBS = [
     "..",
@@ -236,14 +238,89 @@ def test_a_recipe_does_not_read_the_environment(hub, dem):
         assert "names the secret" in check_exception(hub.execute(inputs, "hillshade"), 400)["detail"]
 
 
+@pytest.mark.slow
 def test_who_guesses_tokens_has_to_wait(tmp_path):
-    auth = {"tokens": [{"sha256": hash_of("right"), "owner": "ann"}], "failures": 5}
+    auth = {"tokens": [{"sha256": hash_of(name), "owner": name} for name in ("ann", "bob")], "failures": 5}
     with serving(tmp_path, worker=False, auth=auth) as hub:
+        assert hub.as_("ann").get("/jobs").status_code == 200
         answers = [hub.as_(f"wrong-{number}").get("/jobs") for number in range(8)]
 
         assert [answer.status_code for answer in answers] == [401] * 5 + [429] * 3
         assert 0 < int(answers[-1].headers["retry-after"]) <= 60
-        assert hub.as_("right").get("/jobs").status_code == 200
+        assert hub.as_("bob").get("/jobs").status_code == 429
+        assert hub.as_("ann").get("/jobs").status_code == 200
+        time.sleep(1.1)
+        assert hub.as_("bob").get("/jobs").status_code == 200
+
+
+@pytest.mark.slow
+def test_past_the_limit_guesses_are_not_even_looked_at(tmp_path):
+    """However many come at once."""
+    auth = {"tokens": [{"sha256": hash_of("right"), "owner": "ann"}], "failures": 5}
+    with serving(tmp_path, worker=False, auth=auth) as hub, ThreadPoolExecutor(8) as guessers:
+        ends = time.monotonic() + 2
+
+        def guess(number):
+            found = []
+            with httpx.Client(base_url=hub.url, verify=PLAIN) as client:
+                while time.monotonic() < ends:
+                    headers = {"Authorization": f"Bearer {number}-{len(found)}"}
+                    found.append(client.get("/jobs", headers=headers).status_code)
+            return found
+
+        found = [status for statuses in guessers.map(guess, range(8)) for status in statuses]
+
+        assert hub.as_("right").get("/jobs").status_code == 429
+    assert set(found) == {401, 429}
+    assert found.count(401) <= 5 + 2
+
+
+TRUSTING = {"trusted_proxies": ["127.0.0.1", "10.0.0.7", "2001:db8::7"]}
+
+
+@pytest.mark.parametrize(
+    ("server", "said", "found"),
+    [
+        ({}, ["1.2.3.4"], "127.0.0.1"),
+        ({"trusted_proxies": ["10.0.0.7"]}, ["1.2.3.4"], "127.0.0.1"),
+        (TRUSTING, [], "127.0.0.1"),
+        (TRUSTING, ["1.2.3.4"], "1.2.3.4"),
+        (TRUSTING, ["6.6.6.6, 1.2.3.4"], "1.2.3.4"),
+        (TRUSTING, ["6.6.6.6, 1.2.3.4, 10.0.0.7"], "1.2.3.4"),
+        (TRUSTING, ["6.6.6.6", "1.2.3.4"], "1.2.3.4"),
+        (TRUSTING, ["6.6.6.6, 10.0.0.7", "1.2.3.4"], "1.2.3.4"),
+        (TRUSTING, ["10.0.0.7"], "10.0.0.7"),
+        (TRUSTING, ["1.2.3.4, nonsense"], "127.0.0.1"),
+        (TRUSTING, ["1.2.3.4, nonsense, 10.0.0.7"], "10.0.0.7"),
+        (TRUSTING, [""], "127.0.0.1"),
+        (TRUSTING, ["1.2.3.4:5678"], "1.2.3.4"),
+        (TRUSTING, ["[2001:DB8::0001]:5678"], "2001:db8::1"),
+        (TRUSTING, ["6.6.6.6, 2001:db8::1, 2001:0db8:0::7"], "2001:db8::1"),
+        (TRUSTING, ["::ffff:1.2.3.4"], "1.2.3.4"),
+        (TRUSTING, ["fe80::1%a name"], "127.0.0.1"),
+    ],
+)
+def test_only_trusted_proxies_say_where_a_request_comes_from(tmp_path, caplog, server, said, found):
+    caplog.set_level(logging.INFO, logger="tilepipe_hub.routes.outer")
+    with serving(tmp_path, worker=False, server=server) as hub:
+        hub.client.get("/health", headers=[("X-Forwarded-For", entry) for entry in said])
+
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "tilepipe_hub.routes.outer"]
+    assert line.startswith(f"{found} GET '/health': 200 in ")
+
+
+def test_a_guesser_behind_a_proxy_locks_out_only_themselves(tmp_path):
+    auth = {"tokens": [{"sha256": hash_of("right"), "owner": "ann"}], "failures": 3}
+    with serving(tmp_path, worker=False, auth=auth, server=TRUSTING) as hub:
+
+        def status(token, address):
+            headers = {"Authorization": f"Bearer {token}", "X-Forwarded-For": address}
+            return hub.client.get("/jobs", headers=headers).status_code
+
+        assert [status(f"wrong-{number}", f"2001:db8:6::{number}") for number in range(5)] == [401] * 3 + [429] * 2
+        assert status("right", "2001:db8:6::99") == 429
+        assert status("right", "2001:db8:7::1") == 200
+        assert status("right", "6.6.6.6, 2001:db8:6::99") == 429
 
 
 @pytest.mark.parametrize(

@@ -235,41 +235,108 @@ def test_proxies_that_are_trusted_say_how_the_service_is_called(tmp_path):
         assert links_of(document, "self")[0]["href"].startswith(hub.url)
 
 
-def test_secrets_are_in_no_answer_and_no_log(tmp_path, dem, caplog, monkeypatch):
-    monkeypatch.setenv("DATA_TOKEN", "hunter-in-the-environment")
-    secrets = ["hunter-in-the-environment", "hunter-of-callbacks", "hunter-token"]
-    caplog.set_level(logging.DEBUG)
-    auth = {"tokens": [], "anonymous": "admin"}
-    with serving(
-        tmp_path,
-        auth=auth,
-        secrets=["DATA_TOKEN"],
-        callbacks={"secret": "hunter-of-callbacks"},
-        fence={"input_hosts": ["localhost:1"], "private_hosts": ["localhost"], "input_roots": ["/nowhere"]},
-    ) as hub:
-        inputs = {
-            "dem": {"href": "https://localhost:1/x.tif?token=${DATA_TOKEN}"},
-            "output": {"dtype": "uint8", "nodata": 0},
-        }
-        job = hub.submit(inputs, "hillshade")
-        assert hub.ended(job)["status"] == "failed"
-        paths = ["/", "/conformance", "/api", "/processes", "/processes/hillshade", "/jobs", "/metrics", "/nothing"]
-        paths += [job, f"{job}/results", f"{job}/log", f"{job}/definition"]
-        answers = [hub.client.get(path, params={"f": form}) for path in paths for form in ("json", "html")]
-        answers += [hub.as_("hunter-token").get(path) for path in paths]
-
-    told = [answer.text + str(answer.headers) for answer in answers]
-    told += [record.getMessage() + str(record.exc_text) for record in caplog.records if record.name != "httpx"]
-    assert [text for text in told if any(secret in text for secret in secrets)] == []
-
-
-def test_who_does_what_is_written_down(town, people, caplog):
+@pytest.fixture
+def audit(caplog):
+    """What is written down from now on of who does what: level and words."""
     caplog.set_level(logging.INFO, logger="tilepipe_hub.audit")
 
+    def told():
+        records = [record for record in caplog.records if record.name == "tilepipe_hub.audit"]
+        return [(record.levelname, record.getMessage()) for record in records]
+
+    return told
+
+
+def id_of(job):
+    return job.rpartition("/")[2]
+
+
+def test_who_makes_and_ends_jobs_is_written_down(town, people, audit):
     job = town.submit({"text": "x", "pause": 30}, client=people["ann"])
     people["root"].delete(job)
-
-    job_id = job.rpartition("/")[2]
     assert people["ann"].get(job).json()["message"] == "dismissed by an admin"
-    told = [record.getMessage() for record in caplog.records if record.name == "tilepipe_hub.audit"]
-    assert told == [f"'ann' submits job {job_id} of echo", f"'root' dismisses job {job_id}"]
+    people["ann"].delete(job)
+
+    assert audit() == [
+        ("INFO", f"'ann' submits job {id_of(job)} of echo"),
+        ("INFO", f"'root' dismisses job {id_of(job)}"),
+        ("INFO", f"'ann' removes job {id_of(job)}"),
+    ]
+
+
+def test_who_tries_a_job_again_is_written_down_and_not_as_its_owner(town, people, audit):
+    job = town.submit({"text": "x", "fail": True}, client=people["ann"])
+    assert town.ended(job, client=people["ann"])["status"] == "failed"
+    again, same = (people["root"].post(f"{job}/retry").headers["location"] for _ in range(2))
+
+    assert again == same
+    assert audit()[1:] == [("INFO", f"'root' retries job {id_of(job)} as job {id_of(again)} of echo")]
+
+
+def test_what_is_sent_again_is_written_down_once(town, people, audit):
+    body, headers = {"inputs": {"text": "x"}}, {"Prefer": "respond-async", "Idempotency-Key": "audited"}
+    answers = [people["ann"].post("/processes/echo/execution", json=body, headers=headers) for _ in range(2)]
+
+    assert audit() == [("INFO", f"'ann' submits job {answers[0].json()['jobID']} of echo")]
+
+
+def test_who_changes_processes_is_written_down(people, audit):
+    dora = people["dora"]
+    assert dora.post("/processes", json=package("audited")).status_code == 201
+    assert dora.post("/processes", json=package("audited")).status_code == 409
+    assert dora.put("/processes/audited", json=package("audited")).status_code == 204
+    assert dora.delete("/processes/audited").status_code == 204
+
+    assert audit() == [("INFO", f"'dora' {verb} the process audited") for verb in ("deploys", "replaces", "undeploys")]
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "path", "role"),
+    [
+        ("vera", "POST", "/processes/echo/execution", "run"),
+        ("vera", "DELETE", "/jobs/x", "run"),
+        ("vera", "POST", "/jobs/x/retry", "run"),
+        ("ann", "POST", "/processes", "deploy"),
+        ("ann", "PUT", "/processes/echo", "deploy"),
+        ("ann", "DELETE", "/processes/echo", "deploy"),
+        ("ann", "GET", "/metrics", "admin"),
+    ],
+)
+def test_who_may_not_do_a_thing_is_written_down(people, audit, name, method, path, role):
+    given = {"json": {"inputs": {"text": "x"}}} if method in {"POST", "PUT"} else {}
+
+    check_exception(people[name].request(method, path, **given), 403)
+
+    own = {"vera": "view", "ann": "run"}[name]
+    assert audit() == [("WARNING", f"{name!r} is refused what needs the role {role}, having {own}")]
+
+
+def test_a_token_that_is_refused_is_written_down_by_its_address(town, audit):
+    for headers in ({"Authorization": "Bearer hunter-2"}, {"Authorization": "Basic eDpodW50ZXItMg=="}):
+        check_exception(town.client.get("/jobs", headers=headers), 401)
+
+    assert audit() == [("WARNING", "a token from 127.0.0.1 is refused")] * 2
+
+
+def test_who_only_looks_is_not_written_down(people, audit):
+    for path in ("/processes", "/jobs", "/api", "/metrics"):
+        people["root"].get(path)
+
+    assert audit() == []
+
+
+def test_each_request_is_one_line_with_its_address_and_without_its_query(people, caplog):
+    caplog.set_level(logging.INFO, logger="tilepipe_hub.routes.outer")
+
+    people["ann"].get("/processes", params={"limit": "1", "token": "hunter"})
+    people["ann"].get("/nothing/here")
+    people["ann"].get("/jobs", headers={"Host": "evil.example"})
+    # A line is written once its answer is sent, and before the next request of its connection is read.
+    people["ann"].get("/health")
+
+    told = [record.getMessage() for record in caplog.records if record.name == "tilepipe_hub.routes.outer"]
+    assert [line.rpartition(" in ")[0] for line in told[:3]] == [
+        "127.0.0.1 GET '/processes': 200",
+        "127.0.0.1 GET '/nothing/here': 404",
+        "127.0.0.1 GET '/jobs': 421",
+    ]

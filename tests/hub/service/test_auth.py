@@ -179,29 +179,71 @@ def test_keys_that_are_known_hold_while_the_provider_is_away(provider):
     assert keys.key("r") is not None
 
 
-def test_who_guesses_has_to_wait_and_nobody_else():
+def test_who_guesses_has_to_wait_and_learns_nothing_meanwhile():
     now = [0.0]
     gate = Gate(Auth.model_validate({"tokens": TOKENS, "failures": 3}), clock=lambda: now[0])
     for _ in range(3):
         with pytest.raises(NotKnown, match="not known"):
             gate.caller("Bearer wrong", "1.1.1.1")
 
-    with pytest.raises(TooOften, match="wait a minute") as told:
-        gate.caller("Bearer wrong", "1.1.1.1")
+    for text in ("wrong", "right"):
+        with pytest.raises(TooOften, match="wait 1 s") as told:
+            gate.caller(f"Bearer {text}", "1.1.1.1")
+        assert told.value.after_s == 1
 
-    assert told.value.after_s == 60
+    assert gate.caller("Bearer right", "2.2.2.2").owner == "ann"
+    now[0] = 1
     assert gate.caller("Bearer right", "1.1.1.1").owner == "ann"
-    with pytest.raises(NotKnown, match="not known"):
-        gate.caller("Bearer wrong", "2.2.2.2")
-    now[0] = 61
-    with pytest.raises(NotKnown, match="not known"):
-        gate.caller("Bearer wrong", "1.1.1.1")
 
 
-def test_the_memory_for_guessers_is_bounded():
-    gate = Gate(Auth.model_validate({"tokens": TOKENS}))
-    for number in range(10_500):
+def test_a_holder_of_a_token_goes_on_beside_a_guesser():
+    gate = Gate(Auth.model_validate({"tokens": TOKENS, "failures": 3}))
+    assert gate.caller("Bearer right", "1.1.1.1").owner == "ann"
+    for number in range(50):
+        with pytest.raises((NotKnown, TooOften)):
+            gate.caller(f"Bearer wrong-{number}", "1.1.1.1")
+
+    assert gate.caller("Bearer right", "1.1.1.1").owner == "ann"
+
+
+def test_in_a_pause_no_signature_is_looked_at(gate, provider, rsa_key):
+    for _ in range(10):
         with pytest.raises(NotKnown, match="not known"):
-            gate.caller("Bearer wrong", str(number))
+            gate.caller("Bearer wrong", "a")
 
-    assert len(gate._failures) == 10_000
+    for _ in range(5):
+        with pytest.raises(TooOften, match="wait"):
+            gate.caller(f"Bearer {token(rsa_key)}", "a")
+
+    assert provider.asked == []
+
+
+def test_a_token_that_has_expired_is_no_guess(gate, rsa_key):
+    """A page that was left open sends it again and again, and its user is to come back with a new one."""
+    for _ in range(50):
+        with pytest.raises(NotKnown, match="has expired"):
+            gate.caller(f"Bearer {token(rsa_key, exp=1)}", "a")
+
+    assert gate.caller(f"Bearer {token(rsa_key)}", "a").role == "run"
+
+
+@pytest.mark.slow
+def test_a_token_that_expires_lets_nobody_in_for_having_done_so(gate, rsa_key):
+    said = token(rsa_key, exp=time.time() - 29)
+    assert gate.caller(f"Bearer {said}", "a").role == "run"
+    time.sleep(1.5)
+
+    with pytest.raises(NotKnown, match="has expired"):
+        gate.caller(f"Bearer {said}", "a")
+
+
+def test_refused_tokens_are_written_down_with_their_address_and_without_themselves(caplog):
+    gate = Gate(Auth.model_validate({"tokens": TOKENS, "failures": 3}))
+    for number in range(40):
+        with pytest.raises((NotKnown, TooOften)):
+            gate.caller(f"Bearer guess-{number}", "1.2.3.4")
+
+    assert [record.getMessage() for record in caplog.records if record.name == "tilepipe_hub.audit"] == [
+        *["a token from 1.2.3.4 is refused"] * 3,
+        "too many wrong tokens from 1.2.3.4: new ones are not looked at for 1 s",
+    ]
