@@ -41,6 +41,23 @@ def test_a_secret_is_found_in_a_link():
     assert told("https://x.org/?key=a%2Fb%20c", KEY="a/b c") == "https://x.org/?key=${KEY}"
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("https://h/x.tif?sig=a%2Fb&v=1#part cannot be opened", "https://h/x.tif?sig=...&v=...#part cannot be opened"),
+        ("'/vsicurl/https://h/x.tif?token'", "'/vsicurl/https://h/x.tif?...'"),
+        ("https://h/x?key=${KEY}&a=b", "https://h/x?key=${KEY}&a=..."),
+        ("mongodb://ann:pw@h/name", "mongodb://...@h/name"),
+        ("https://${USER}@h/x?", "https://${USER}@h/x?"),
+        ("https://a@b:c@h/x?y=z@q", "https://...@h/x?y=..."),
+        ("two: http://a/?b=c, http://d/?e=f", "two: http://a/?b=... http://d/?e=..."),
+        ("is it a tile? say a=b", "is it a tile? say a=b"),
+    ],
+)
+def test_nothing_lets_anybody_in_at_an_address(text, expected):
+    assert told(text) == expected
+
+
 def test_a_folder_goes_with_the_last_job_that_used_it(tmp_path):
     root, uploads = tmp_path / "out", tmp_path / "uploads"
     (uploads / "one").mkdir(parents=True)
