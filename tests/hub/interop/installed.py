@@ -1,4 +1,4 @@
-"""Clients that cannot be installed beside us: each has a virtual environment of its own, made once on a machine."""
+"""Programs that cannot be installed beside us: each has a virtual environment of its own, made once on a machine."""
 
 import fcntl
 import hashlib
@@ -18,7 +18,7 @@ NEWER = ("python3.14", "python3.13", "python3.12")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """A client as pip is asked for it."""
+    """A program as pip is asked for it."""
 
     name: str
     python: tuple[int, int]
@@ -32,7 +32,7 @@ class Release:
 
 
 def python_of(release):
-    """The Python beside which the client is installed; where it is missing, the test is skipped, or fails."""
+    """The Python beside which it is installed; where it is missing, the test is skipped, or fails."""
     base = next(filter(lambda program: _runs(program, release.python), (sys.executable, *NEWER)), None)
     if base is None:
         # Not a failure anywhere: what is promised to be there is the one Python that the tests run on.
