@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from tilepipe_hub.fence import callback_refusal, link_place
-from tilepipe_hub.fetch import reachable
+from tilepipe_hub.fetch import addresses_of, reachable
 from tilepipe_hub.job import Job, Progress
 from tilepipe_hub.results import LARGE_BYTES, Reader, as_document
 from tilepipe_hub.settings import Settings
@@ -42,12 +42,15 @@ PROBLEMS: Mapping[str, Mapping[str, Any]] = {
     "dismissed": {"type": "urn:tilepipe:problem:job-dismissed", "title": "The job was dismissed", "status": 410},
 }
 
+Resolve = Callable[[str, int], list[str]]
+
 
 class Callbacks:
     """Satisfies `worker.Followers`; a context manager that waits for the calls under way."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, *, resolve: Resolve = addresses_of) -> None:
+        """Call nobody yet; *resolve* gives the addresses of a host and port."""
+        self._settings, self._resolve = settings, resolve
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="callback")
         self._lock = threading.Lock()
         self._next: dict[str, float] = {}
@@ -115,7 +118,7 @@ class Callbacks:
         fence, place = self._settings.fence, link_place(link)
         if isinstance(place, str) or callback_refusal(link, fence) is not None:
             return None
-        found = reachable(place, fence)
+        found = reachable(place, fence, resolve=self._resolve)
         return None if isinstance(found, str) else found[0]
 
     def _base(self, job: Job) -> str:
@@ -175,7 +178,7 @@ def slack_words(job: Job, link: str) -> dict[str, str]:
         "running": ":hourglass_flowing_sand:",
         "dismissed": ":no_entry_sign:",
     }
-    words = f"{job.title or job.process}: {job.status} {job.message}".strip()[:500]
+    words = " ".join(f"{job.title or job.process}: {job.status} {job.message}".split())[:500]
     for letter, spelled in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
         words = words.replace(letter, spelled)
     shown = f"<{link}|job {job.id}>" if "://" in link else f"job {job.id}"

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -134,3 +135,43 @@ def test_a_channel_gets_one_line_in_which_nobody_is_called():
     assert words == {
         "text": ":x: <https://hub.example.com/jobs/abc|job abc> figures: failed &lt;!channel&gt; &amp; more"
     }
+
+
+@pytest.mark.parametrize("message", ["two\nlines", "two\r\nlines", "two\u2028\x85\v lines", "two\t \n\n lines\n"])
+def test_what_goes_to_a_channel_is_one_line_whatever_the_job_says(message):
+    named = replace(job("", status="failed", message=message), title="My\nmap")
+
+    words = slack_words(named, "https://hub.example.com/jobs/abc")["text"]
+
+    assert words == ":x: <https://hub.example.com/jobs/abc|job abc> My map: failed two lines"
+
+
+@pytest.mark.parametrize("host", ["hooks.slack.com", "hooks.slack-gov.com", "HOOKS.Slack.com"])
+@pytest.mark.parametrize("status", ["successful", "failed"])
+def test_a_channel_is_told_in_words_and_nobody_else(receiver, host, status):
+    """By the name of its host: whatever has that name here is this receiver."""
+    names = ["hooks.slack.com", "hooks.slack-gov.com", "slack.com.example"]
+    fence = {"callback_hosts": [f"{name}:*" for name in names], "http_hosts": [f"{name}:*" for name in names]}
+    chosen = settings(private_hosts=names, **fence)
+    with Callbacks(chosen, resolve=lambda _host, _port: ["127.0.0.1"]) as callbacks:
+        for name in (host, "slack.com.example"):
+            link = f"http://{name}:{receiver.port}/services/T0/B0"
+            assert callbacks.tell(job(link, status, message="all\nwell", results={})) is None
+
+    words, document = (call.document for call in receiver.calls)
+    sign = {"successful": ":white_check_mark:", "failed": ":x:"}[status]
+    assert words == {"text": f"{sign} <https://hub.example.com/jobs/abc|job abc> figures: {status} all well"}
+    assert "text" not in document
+    assert receiver.calls[0].headers["Host"] == f"{host.lower()}:{receiver.port}"
+
+
+def test_progress_is_told_to_a_channel_in_words(receiver):
+    fence = {"callback_hosts": ["hooks.slack.com:*"], "http_hosts": ["hooks.slack.com:*"]}
+    chosen = settings(private_hosts=["hooks.slack.com"], **fence)
+    with Callbacks(chosen, resolve=lambda _host, _port: ["127.0.0.1"]) as callbacks:
+        callbacks.follow(job(f"http://hooks.slack.com:{receiver.port}", "running"), Progress(done=1, total=2))
+        ends = time.monotonic() + 10
+        while not receiver.calls and time.monotonic() < ends:
+            time.sleep(0.01)
+
+    assert [[*call.document] for call in receiver.calls] == [["text"]]
