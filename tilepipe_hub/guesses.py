@@ -7,6 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from tilepipe_hub.errors import TooOften
 
@@ -106,6 +107,7 @@ class Guesses:
             raise TooOften(f"too many wrong tokens came from your address; wait {rest_s} s", after_s=rest_s)
 
 
+@lru_cache(maxsize=4096)
 def place_of(address: str) -> str:
     """What counts as one place: an address of IPv4, or a network of IPv6."""
     try:

@@ -235,6 +235,16 @@ def test_proxies_that_are_trusted_say_how_the_service_is_called(tmp_path):
         assert links_of(document, "self")[0]["href"].startswith(hub.url)
 
 
+def test_where_nobody_says_who_they_are_a_request_is_shown_without_its_keys(hub):
+    data = "https://example.com/x.tif?sig=hunter&v=1#part"
+    inputs = {"text": "is it a?b=c", "list": [1, 2], "image": {"href": data}}
+    job = hub.submit(inputs, outputs={"text": {}})
+
+    shown = hub.client.get(f"{job}/definition").json()
+
+    assert shown["inputs"] == {**inputs, "image": {"href": "https://example.com/x.tif?sig=...&v=...#part"}}
+
+
 @pytest.fixture
 def audit(caplog):
     """What is written down from now on of who does what: level and words."""
