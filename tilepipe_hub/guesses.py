@@ -37,6 +37,8 @@ class _Wrong:
     count: int = 0
     until: float = -math.inf
     """Nothing new is looked at before."""
+    waiting: dict[str, float] = field(default_factory=dict)
+    """When a token that came in a pause may be looked at, if it comes again: few guessers send the same twice."""
 
 
 @dataclass(slots=True)
@@ -90,6 +92,7 @@ class Guesses:
             if found is None or now - found.since > (MINUTE_S if found.count < self.allowed else QUIET_S):
                 found = _Wrong(since=now)
             found.count += 1
+            found.waiting.pop(mark, None)
             self._wrong[place] = found
             if len(self._wrong) > MOST_PLACES:
                 self._wrong.popitem(last=False)
@@ -102,8 +105,17 @@ class Guesses:
 
     def _check(self, place: str, mark: str) -> None:
         found, now = self._wrong.get(place), self.clock()
-        if found is not None and now < found.until and (place, mark) not in self._right:
-            rest_s = math.ceil(found.until - now)
+        if found is None or now >= found.until or (place, mark) in self._right:
+            return
+        due = found.waiting.get(mark)
+        if due is None:
+            found.waiting = {item: moment for item, moment in found.waiting.items() if now < moment + MINUTE_S}
+            due = found.until
+            # As many as may be wrong in a minute: whoever sends all of them twice guesses no faster than that.
+            if len(found.waiting) < self.allowed:
+                found.waiting[mark] = due
+        if now < due:
+            rest_s = math.ceil(due - now)
             raise TooOften(f"too many wrong tokens came from your address; wait {rest_s} s", after_s=rest_s)
 
 

@@ -116,6 +116,69 @@ def test_a_guesser_who_never_stops_has_one_guess_a_minute(known, clock):
     assert guessed(known, clock, 3600) <= 60
 
 
+def test_who_waits_as_told_is_looked_at_although_others_guess_on(known, clock):
+    """One wrong token at the end of each pause would else keep all that are new out for ever."""
+    guessed(known, clock, 200)
+    while True:
+        try:
+            known.check("1.1.1.1", f"guess at {clock.now}")
+        except TooOften as told:
+            clock.now += told.after_s
+        else:
+            known.wrong("1.1.1.1", f"guess at {clock.now}")
+            break
+    known.right("2.2.2.2", "elsewhere")
+    with pytest.raises(TooOften, match="wait 60 s") as told:
+        known.check("1.1.1.1", "right")
+    clock.now += told.value.after_s
+    known.check("1.1.1.1", "another guess")
+    known.wrong("1.1.1.1", "another guess")
+
+    known.check("1.1.1.1", "right")
+    known.right("1.1.1.1", "right")
+
+
+def test_who_waits_less_is_told_the_rest(known, clock):
+    fill(known)
+    guessed(known, clock, 100)
+    with pytest.raises(TooOften, match="wait") as told:
+        known.check("1.1.1.1", "right")
+    clock.now += told.value.after_s - 1
+
+    with pytest.raises(TooOften, match="wait 1 s"):
+        known.check("1.1.1.1", "right")
+
+
+def test_who_sends_each_guess_twice_guesses_no_faster(known, clock):
+    looked_at, waiting = 0, []
+    for second in range(1200):
+        clock.now = float(second)
+        for token in (*waiting, f"guess {second}"):
+            try:
+                known.check("1.1.1.1", token)
+            except TooOften:
+                if token not in waiting and len(waiting) < 10:
+                    waiting.append(token)
+            else:
+                try:
+                    known.wrong("1.1.1.1", token)
+                except TooOften:
+                    continue
+                looked_at += 1
+                waiting = [other for other in waiting if other != token]
+
+    assert looked_at <= 20 * (3 + 1) + 10
+
+
+def test_few_of_those_who_wait_are_remembered(known, clock):
+    fill(known)
+    for number in range(1000):
+        with pytest.raises(TooOften, match="wait"):
+            known.check("1.1.1.1", f"guess {number}")
+
+    assert len(known._wrong["1.1.1.1"].waiting) == 3
+
+
 def test_after_a_quiet_time_pauses_begin_at_the_first_again(known, clock):
     guessed(known, clock, 600)
     clock.now += 700
