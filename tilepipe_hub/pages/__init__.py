@@ -11,6 +11,7 @@ __all__ = ["ASSETS", "asset", "render"]
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 ASSETS: Mapping[str, str] = {
+    "copy.js": "text/javascript",
     "icon.svg": "image/svg+xml",
     "job.js": "text/javascript",
     "process.js": "text/javascript",
@@ -23,6 +24,8 @@ _environment = Environment(
 )
 # What a document calls an address may be a script; only what a browser goes to becomes a link.
 _environment.tests["address"] = lambda value: isinstance(value, str) and value.startswith(("http://", "https://"))
+# Links of documents to what is only posted to; a browser would be told that it may not read there.
+_environment.tests["posted"] = lambda rel: isinstance(rel, str) and rel.rpartition("/")[2] in {"execute", "retry"}
 
 
 def render(template: str, **values: Any) -> str:

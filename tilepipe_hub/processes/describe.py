@@ -13,7 +13,7 @@ from tilepipe_hub.processes.outputs import TILE_OUTPUTS
 from tilepipe_hub.processes.schema import Schema, narrowed
 from tilepipe_hub.processes.signature import Argument, Signature
 
-__all__ = ["argument_ids", "defaults", "describe", "summary"]
+__all__ = ["EXAMPLES", "RECIPE_KEYS", "argument_ids", "defaults", "describe", "summary"]
 
 CONTROL = ("sync-execute", "async-execute", "dismiss")
 TRANSMISSION = ("value", "reference")
@@ -23,6 +23,18 @@ RECIPE_KEYS = ("process", "parameters", "inputs", "pyramid", "zooms", "area", "o
 """Sections of a recipe that a request may have."""
 KEPT = 256
 """Of how many processes inputs and outputs are kept once they are described."""
+EXAMPLES: Mapping[str, Any] = {
+    "zooms": {"min": 6, "max": 9},
+    # Loses nothing of any data and may be changed; whole numbers cannot be had without nodata.
+    "output": {"dtype": "float32", "nodata": -9999},
+}
+"""What to begin with where a request has to say it, by the input of the engine."""
+RECIPE: Mapping[str, Any] = {
+    "process": "hillshade",
+    "inputs": {"dem": "/data/dem.tif"},
+    "pyramid": {"grid": "WebMercatorQuad"},
+    **EXAMPLES,
+}
 TITLES = {
     "zooms": "Zooms",
     "area": "Area",
@@ -146,7 +158,10 @@ def _engine_inputs(signature: Signature) -> dict[str, Any]:
             own["required"] = [key for key in own.get("required", ()) if key not in said]
             if not own["required"]:
                 del own["required"]
-        found[name] = _input(TITLES[name], own, required=_is_required(name, start), text=text)
+        required = _is_required(name, start)
+        if required:
+            own["example"] = {**EXAMPLES[name], **said}
+        found[name] = _input(TITLES[name], own, required=required, text=text)
     return found
 
 
@@ -167,4 +182,4 @@ def _recipe_schema() -> Schema:
     output = dict(schema["properties"]["output"])
     output["required"] = [key for key in output.get("required", ()) if key != "path"]
     schema["properties"]["output"] = {key: part for key, part in output.items() if part != []}
-    return {**schema, "contentMediaType": "application/json"}
+    return {**schema, "contentMediaType": "application/json", "example": dict(RECIPE)}

@@ -9,9 +9,11 @@ from typing import Any
 from tilepipe.recipe.values import shown
 from tilepipe_hub.processes.values import Problem, mistakes, pointed
 
-__all__ = ["Fetched", "Link", "Value", "alternatives", "checked_value", "given_value", "media_types", "wants_content"]
+__all__ = ["DATA", "Fetched", "Link", "Value", "alternatives", "checked_value", "given_value", "is_binary"]
+__all__ += ["media_types", "wants_content"]
 
 ENCODINGS = {"base64", "binary", "utf-8", "utf8", "7bit", "8bit"}
+DATA = "give a link {href: ...} to an absolute path or an address that the service may read, or the file itself in base64"
 FREE = {"application/json", "text/plain"}
 """Media types that values have where a description names none."""
 
@@ -82,7 +84,7 @@ def _said(raw: Mapping[str, Any]) -> tuple[str | None, str | None]:
 
 def wants_content(value: Value, schema: Mapping[str, Any]) -> bool:
     """Whether *value* is a link whose content has to be looked at, because it is no file that a process opens."""
-    return value.link is not None and not any(_is_binary(part) for part in _meant(value, schema))
+    return value.link is not None and not any(is_binary(part) for part in _meant(value, schema))
 
 
 def media_types(schema: Mapping[str, Any]) -> list[str]:
@@ -151,8 +153,10 @@ def _meant(value: Value, schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _takes(part: Mapping[str, Any], media_type: str) -> bool:
     """Whether a form without the media type may have it: its kind of JSON, or any where none is said."""
     known = _plain_type(part.get("contentMediaType", ""))
+    if not known and part.get("type") == "object":
+        return media_type == "application/json" or media_type.endswith("+json")
     if not known:
-        return media_type in FREE or (part.get("type") == "object" and media_type.endswith("+json"))
+        return media_type in FREE
     return known.endswith("+json") and media_type == "application/json"
 
 
@@ -160,7 +164,8 @@ def _plain_type(media_type: str) -> str:
     return media_type.partition(";")[0].strip().lower()
 
 
-def _is_binary(part: Mapping[str, Any]) -> bool:
+def is_binary(part: Mapping[str, Any]) -> bool:
+    """Whether a form of a value is a file."""
     return part.get("contentEncoding") in {"binary", "base64"} or part.get("format") in {"byte", "binary"}
 
 
@@ -182,12 +187,11 @@ def _decoded(content: Fetched, value: Value, meant: list[Mapping[str, Any]]) -> 
 
 def _binary_mistakes(value: Value, forms: list[dict[str, Any]]) -> Iterator[Problem]:
     text = value.value
-    if not isinstance(text, str) or not any(_is_binary(form) for form in forms):
+    if not isinstance(text, str) or not any(is_binary(form) for form in forms):
         return
-    if any(form.get("type") == "string" and not _is_binary(form) for form in forms):
+    if any(form.get("type") == "string" and not is_binary(form) for form in forms):
         return
     try:
         base64.b64decode(text, validate=True)
     except ValueError:
-        message = "is text that is no base64; give data in base64, or as a link {href: ..., type: ...}"
-        yield Problem(value.pointer, message)
+        yield Problem(value.pointer, f"is {shown(text)}, which is no base64; {DATA}")

@@ -1,5 +1,6 @@
 """Whether an execute request fits a process description, and what it asks for."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -7,11 +8,14 @@ from typing import Any, Literal
 from tilepipe.errors import nearest
 from tilepipe.recipe.values import shown
 from tilepipe_hub.processes.given import (
+    DATA,
     Fetched,
     Link,
     Value,
+    alternatives,
     checked_value,
     given_value,
+    is_binary,
     media_types,
     wants_content,
 )
@@ -157,6 +161,12 @@ def _inputs(
 
 
 def _hint(about: Mapping[str, Any]) -> str:
+    """How to write an input that has to be given."""
+    schema = about["schema"]
+    if any(is_binary(part) for part in alternatives(schema)):
+        return f"; {DATA}"
+    if "example" in schema:
+        return f"; write, for example, {json.dumps(schema['example'])}"
     return f" ({about['title']})" if about.get("title") else ""
 
 

@@ -1,5 +1,6 @@
 """Whether a request may be run as it is: judged by the description, by the engine's own rules, and by who sends it."""
 
+import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
@@ -8,7 +9,7 @@ from tilepipe.errors import nearest
 from tilepipe.recipe.checks import problems as recipe_problems
 from tilepipe.recipe.values import shown
 from tilepipe_hub.processes.catalog import Catalog, Entry
-from tilepipe_hub.processes.describe import argument_ids, describe
+from tilepipe_hub.processes.describe import EXAMPLES, RECIPE_KEYS, argument_ids, describe
 from tilepipe_hub.processes.document import image_ending, make_recipe_document, texts
 from tilepipe_hub.processes.engine import area_of
 from tilepipe_hub.processes.given import Fetched, Value
@@ -53,7 +54,7 @@ def check_request(
     """
     checked = check_inputs(description or describe(entry), request, limits=limits, fetched=fetched)
     if isinstance(checked, list):
-        return _in_recipe_words(checked, request) if entry.kind == "recipe" else checked
+        return _in_recipe_words(checked, request, catalog) if entry.kind == "recipe" else checked
     if entry.kind == "echo":
         return checked
     wrong = list(_secret_problems(checked, secrets))
@@ -138,7 +139,7 @@ def _argument_problems(entry: Entry, value: Value) -> Iterator[Problem]:
             yield Problem(pointed(value.pointer, section, name), f"is missing; process {entry.id} needs it")
 
 
-def _in_recipe_words(found: list[Problem], request: Any) -> list[Problem]:
+def _in_recipe_words(found: list[Problem], request: Any, catalog: Catalog) -> list[Problem]:
     """The mistakes within a recipe as the recipe's own checks tell them, which name the choices better."""
     pointer = "/inputs/recipe"
     if not all(item.pointer.startswith(f"{pointer}/") for item in found):
@@ -149,12 +150,28 @@ def _in_recipe_words(found: list[Problem], request: Any) -> list[Problem]:
     # Pydantic's own words for places start with <, so a key that does has no place there.
     if not isinstance(raw, dict) or "href" in raw or any(key.startswith("<") for key in raw):
         return found
-    output = raw.get("output")
     if any(_format_problems(raw.get("inputs"), "")):
         return found
-    document = {**raw, "output": {**output, "path": "output"}} if isinstance(output, dict) else raw
-    told = [Problem(pointed(pointer, *path), message) for path, message in recipe_problems(document)]
-    return list(dict.fromkeys(told)) or found
+    own = {(key,): message for key, message in _hub_problems(raw, catalog)}
+    document = {key: value for key, value in raw.items() if key in RECIPE_KEYS}
+    output = raw.get("output", {})
+    document["output"] = {**output, "path": "output"} if isinstance(output, dict) else output
+    told = [(path, message) for path, message in recipe_problems(document) if path not in own]
+    return [Problem(pointed(pointer, *path), message) for path, message in dict.fromkeys([*told, *own.items()])] or found
+
+
+def _hub_problems(recipe: Mapping[str, Any], catalog: Catalog) -> Iterator[tuple[str, str]]:
+    """Keys of a recipe of which the service has rules of its own, and what is wrong with them."""
+    for key in recipe:
+        if key == "cluster":
+            yield key, "is for the service to say; leave it out"
+        elif key not in RECIPE_KEYS:
+            yield key, f"unknown key; {nearest(key, RECIPE_KEYS)}"
+    if "process" not in recipe:
+        names = sorted(entry.id for entry in catalog.entries() if entry.kind == "tiles")
+        yield "process", f"is missing; give the id of a process of this service: {', '.join(names)}"
+    if "output" not in recipe:
+        yield "output", f"is missing; write, for example, {json.dumps(EXAMPLES['output'])}"
 
 
 def _place(entry: Entry, checked: Checked, path: tuple[str, ...]) -> str:

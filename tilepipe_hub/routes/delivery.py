@@ -15,6 +15,7 @@ from tilepipe_hub.processes.outputs import TILE_OUTPUTS
 from tilepipe_hub.results import Part, Reader, Result, as_document, as_link, as_part, chosen, is_reference
 from tilepipe_hub.routes.answering import json_response, link_header, page_response
 from tilepipe_hub.routes.asking import HTML, JSON, Preference, accepts, base_of, hub_of, preference_of
+from tilepipe_hub.routes.showing import shown_results
 from tilepipe_hub.work import Work
 
 __all__ = ["deliver", "only", "path_of", "reader_of"]
@@ -70,7 +71,10 @@ def deliver(
     wanted = [kind for kind, quality in accepts(request) if quality > 0]
     form = request.query_params.get("f")
     if form == "html" or (form is None and wanted[:1] == [HTML]):
-        return page_response(request, "page.html", title=title, document=as_document(results, asked, reader))
+        document = as_document(results, asked, reader)
+        files = any("file" in result for result in results.values())
+        shown = shown_results(results, asked, reader) if files else {"files": []}
+        return page_response(request, "results.html", title=title, document=document, **shown)
     if work.response == "document":
         # Where the request says how, that is it; a file is never too large for who asks for its value.
         return json_response(as_document(results, _as_values(asked), reader))

@@ -55,7 +55,9 @@ def _further_links(job: Job, base: str) -> list[dict[str, str]]:
     found += [link(f"{here}/definition", "describedby", title="Request"), link(f"{here}/log", f"{REL}log", title="Log")]
     if job.status == "successful":
         found.append(link(f"{here}/results", RESULTS, title="Results"))
-    if job.status == "failed":
+    if job.status == "failed" and job.results is not None:
+        found.append(link(f"{here}/results", RESULTS, title="Results, without what failed"))
+    elif job.status == "failed":
         found.append(link(f"{here}/results", EXCEPTIONS, title="Why it failed"))
     if job.status in {"failed", "dismissed"}:
         found.append(link(f"{here}/retry", "retry", title="POST: a new job that goes on where this one ended"))

@@ -6,12 +6,16 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tilepipe_hub.job import Job
 from tilepipe_hub.routes.answering import answer, json_response, link, link_header, page_response, self_links
 from tilepipe_hub.routes.asking import HTML, base_of, caller_of, form_of, hub_of
+from tilepipe_hub.routes.delivery import reader_of
 from tilepipe_hub.routes.documents import status_info
 from tilepipe_hub.routes.parameters import limit_of, next_place, previous_place, query_of
 from tilepipe_hub.routes.privacy import for_others, is_of
 from tilepipe_hub.routes.routing import Router
+from tilepipe_hub.routes.showing import shown_results
+from tilepipe_hub.work import work_of
 
 __all__ = ["created", "router"]
 
@@ -56,9 +60,16 @@ def job(request: Request, job_id: str) -> Response:
     if heir is not None:
         links.append(link(f"{base}/jobs/{heir.id}", "successor-version", title="The job that continues it"))
     document = status_info(found, base, links=links)
-    response = answer(request, document, title=f"Job {found.id}", template="job.html")
+    # What was made belongs to the job that continues it.
+    made = _made(request, found) if form_of(request) == HTML and heir is None else {}
+    response = answer(request, document, title=found.title or f"Job {found.id}", template="job.html", **made)
     response.headers["Cache-Control"] = "no-cache"
     return response
+
+
+def _made(request: Request, job: Job) -> dict[str, Any]:
+    work = work_of(job.request.work)
+    return shown_results(job.results or {}, work.asked, reader_of(request, job.id, work.folder))
 
 
 @router.at("/jobs/{job_id}", "DELETE")

@@ -66,16 +66,22 @@ def api(request: Request) -> Response:
     form = form_of(request, (MEDIA_TYPES[version], JSON, HTML))
     if form == HTML:
         rows = [
-            ({"text": f"{method.upper()} {path}", "href": "#"}, operation["summary"])
+            (_operation(base_of(request), method, path), operation["summary"])
             for path, item in document["paths"].items()
             for method, operation in item.items()
             if isinstance(operation, dict) and "summary" in operation
         ]
         return page_response(
-            request, "page.html", title="API", document=document, columns=("Operation", "What it does"), rows=rows
+            request, "api.html", title="API", document=document, columns=("Operation", "What it does"), rows=rows
         )
     plain = form == JSON and "f" not in request.query_params
     return json_response(document, kind=JSON if plain else MEDIA_TYPES[version])
+
+
+def _operation(base: str, method: str, path: str) -> str | dict[str, str]:
+    """An operation as a page names it, with a link where its address is enough to follow it."""
+    text = f"{method.upper()} {path}"
+    return {"text": text, "href": f"{base}{path}"} if method == "get" and "{" not in path else text
 
 
 def _version(request: Request) -> str:

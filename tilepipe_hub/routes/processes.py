@@ -55,9 +55,11 @@ def _body(inputs: Mapping[str, Any]) -> str:
 
 
 def _value(schema: Mapping[str, Any]) -> Any:
+    # An object of its own is told from a link or a value by where it stands.
+    if "example" in schema:
+        return {"value": schema["example"]} if schema.get("type") == "object" else schema["example"]
     if any("contentMediaType" in kind for kind in schema.get("oneOf", [schema])):
         return {"href": ""}
     if schema.get("type") == "object" and "default" not in schema:
-        # An object of its own is told from a link or a value by where it stands.
         return {"value": dict.fromkeys(schema.get("required", ()))}
     return schema.get("default", "" if schema.get("type") == "string" else None)
