@@ -15,6 +15,7 @@ MODULES = {
 }
 FLOORS = [
     ["hub.commands"],
+    ["hub.printing"],
     ["hub.client"],
     ["hub.__main__"],
     ["hub.cli"],
@@ -65,7 +66,7 @@ LIBRARIES = {
     "tilematrix": ["geo.pyramid"],
     "pydantic": ["recipe", "arguments", "hub.routes", "hub.settings", "hub.processes"],
     "yaml": ["recipe", "executors.kubernetes"],
-    "click": ["cli", "hub.cli", "hub.commands"],
+    "click": ["cli", "hub.cli", "hub.commands", "hub.printing"],
     "dask": ["executors"],
     "distributed": ["executors"],
     "dask_gateway": ["executors.gateway"],

@@ -1,20 +1,19 @@
 """`tilepipe hub`: what can be asked of a server from the command line."""
 
 import json
-import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
 from tilepipe.recipe import load_mapping
-from tilepipe_hub.client import Client, JobStatus, StillRunning, Value, open_client
-from tilepipe_hub.client.words import inputs_of, line_of, package_in, recipe_inputs, table_of
+from tilepipe_hub.client import JobStatus, open_client
+from tilepipe_hub.client.describing import description_of
+from tilepipe_hub.client.telling import line_of, row_of, table_of
+from tilepipe_hub.client.words import inputs_of, package_in, recipe_inputs
+from tilepipe_hub.printing import say, show_values, show_watched
 
 __all__ = ["hub"]
-
-LONGEST = 160
-"""Characters of a value that are shown."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -40,6 +39,10 @@ def hub() -> None:
 @click.option("-i", "--input", "words", multiple=True, metavar="NAME=VALUE", help="Also NAME=@FILE; may be repeated.")
 @click.option("--recipe", metavar="FILE", help="Run this recipe; its process is the one of that name at the server.")
 @click.option("-o", "--output", "outputs", multiple=True, metavar="ID", help="Only this output; may be repeated.")
+@click.option("--title", help="What to call the job.")
+@click.option("--label", "labels", multiple=True, metavar="WORD", help="To find the job by; may be repeated.")
+@click.option("--callback", metavar="URL", help="Where the server posts the results, or why the job failed.")
+@click.option("--callback-progress", metavar="URL", help="Where it posts now and then how far the job is.")
 @click.option("--key", help="The same key means the same job: what is sent twice is done once.")
 @click.option("--sync", is_flag=True, help="Wait for the server to answer with the results.")
 @click.option("--wait", is_flag=True, help="Watch the job until it has ended.")
@@ -50,6 +53,10 @@ def submit(
     words: tuple[str, ...],
     recipe: str | None,
     outputs: tuple[str, ...],
+    title: str | None,
+    labels: tuple[str, ...],
+    callback: str | None,
+    callback_progress: str | None,
     key: str | None,
     sync: bool,
     wait: bool,
@@ -66,17 +73,21 @@ def submit(
         else:
             name = str(process)
             inputs = inputs_of(words, client.process(name))
+        called = {"successUri": callback, "failedUri": callback, "inProgressUri": callback_progress}
         answer = client.submit(
             name,
             inputs,
             outputs={output: {} for output in outputs} or None,
             prefer=None if sync else "respond-async",
+            subscriber={key: address for key, address in called.items() if address} or None,
+            title=title,
+            labels=labels,
             idempotency_key=key,
         )
         if not isinstance(answer, JobStatus):
-            _show_values(answer, as_json=as_json)
+            show_values(answer, as_json=as_json)
         elif wait:
-            _watch(client, answer, as_json=as_json)
+            show_watched(client, answer, as_json=as_json)
         else:
             click.echo(json.dumps(answer.document) if as_json else answer.id)
 
@@ -84,6 +95,7 @@ def submit(
 @hub.command("list")
 @click.option("--status", multiple=True, help="Only of this state; may be repeated.")
 @click.option("--process", multiple=True, metavar="ID", help="Only of this process; may be repeated.")
+@click.option("--search", "text", metavar="TEXT", help="Only with these words in id, process, title or labels.")
 @click.option("--since", metavar="TIME", help="Only made since then, as 2030-01-31T00:00:00Z.")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many.")
 @server_options
@@ -91,6 +103,7 @@ def list_jobs(
     *,
     status: tuple[str, ...],
     process: tuple[str, ...],
+    text: str | None,
     since: str | None,
     limit: int,
     url: str | None,
@@ -100,11 +113,11 @@ def list_jobs(
     """List jobs, in the order of the server."""
     when = None if since is None else f"{since}/.."
     with open_client(url, token=token) as client:
-        jobs = list(client.jobs(status=status, process=process, datetime=when, limit=limit))
+        jobs = list(client.jobs(status=status, process=process, datetime=when, text=text, limit=limit))
     if as_json:
         click.echo(json.dumps([job.document for job in jobs]))
     else:
-        _say(table_of((job.id, job.status, job.process, job.created or "", job.message) for job in jobs))
+        say(table_of(map(row_of, jobs)))
 
 
 @hub.command()
@@ -114,7 +127,11 @@ def status(*, job: str, url: str | None, token: str | None, as_json: bool) -> No
     """Show where JOB stands."""
     with open_client(url, token=token) as client:
         found = client.job(job)
-    click.echo(json.dumps(found.document) if as_json else line_of(found))
+    if as_json:
+        click.echo(json.dumps(found.document))
+        return
+    click.echo(line_of(found))
+    say("\n".join(f"  {line}" for line in found.message.splitlines()[1:]))
 
 
 @hub.command()
@@ -124,7 +141,7 @@ def status(*, job: str, url: str | None, token: str | None, as_json: bool) -> No
 def watch(*, job: str, timeout_s: float | None, url: str | None, token: str | None, as_json: bool) -> None:
     """Follow JOB until it has ended; exit code 1 if it did not succeed."""
     with open_client(url, token=token) as client:
-        _watch(client, job, as_json=as_json, timeout_s=timeout_s)
+        show_watched(client, job, as_json=as_json, timeout_s=timeout_s)
 
 
 @hub.command()
@@ -149,7 +166,7 @@ def retry(*, job: str, wait: bool, url: str | None, token: str | None, as_json: 
     with open_client(url, token=token) as client:
         found = client.retry(job)
         if wait:
-            _watch(client, found, as_json=as_json)
+            show_watched(client, found, as_json=as_json)
         else:
             click.echo(json.dumps(found.document) if as_json else found.id)
 
@@ -164,10 +181,10 @@ def results(*, job: str, folder: str | None, raw: bool, url: str | None, token: 
     with open_client(url, token=token) as client:
         values = client.results(job, raw=raw)
         if folder is None:
-            _show_values(values, as_json=as_json)
+            show_values(values, as_json=as_json)
             return
         paths = client.save(values, folder)
-    _say(json.dumps(paths) if as_json else "\n".join(paths.values()))
+    say(json.dumps(paths) if as_json else "\n".join(paths.values()))
 
 
 @hub.command()
@@ -193,16 +210,13 @@ def processes(*, process: str | None, url: str | None, token: str | None, as_jso
         if process is None:
             found = list(client.processes())
             listed = table_of((item.id, item.version, item.title) for item in found)
-            _say(json.dumps([item.document for item in found]) if as_json else listed)
+            say(json.dumps([item.document for item in found]) if as_json else listed)
             return
         about = client.process(process)
     if as_json:
         click.echo(json.dumps(about.document))
         return
-    _say("\n".join(filter(None, [f"{about.id}  {about.title}", about.description])))
-    for words, described in (("inputs", about.inputs), ("outputs", about.outputs)):
-        rows = [_row(name, item, given=words == "inputs") for name, item in described.items()]
-        _say(f"\n{words}\n{table_of(rows)}" if rows else "")
+    say(description_of(about))
 
 
 @hub.command()
@@ -233,52 +247,3 @@ def undeploy(*, process: str, url: str | None, token: str | None, as_json: bool)
         client.undeploy(process)
     if as_json:
         click.echo(json.dumps({"id": process}))
-
-
-def _watch(client: Client, job: str | JobStatus, *, as_json: bool, timeout_s: float | None = None) -> None:
-    """Show a job until it has ended, and leave with 1 unless it succeeded."""
-    job_id = job.id if isinstance(job, JobStatus) else job
-    told = None
-    try:
-        for told in client.watch(job, timeout_s=timeout_s):
-            click.echo(json.dumps(told.document) if as_json else line_of(told))
-    except StillRunning as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        click.echo(f"the job goes on; look again with: tilepipe hub watch {job_id}", err=True)
-        sys.exit(130)
-    if told is None or told.status != "successful":
-        sys.exit(1)
-
-
-def _show_values(values: dict[str, Value], *, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps({name: _plain(value) for name, value in values.items()}))
-        return
-    _say(table_of((name or "result", _short(_plain(value))) for name, value in values.items()))
-
-
-def _plain(value: Value) -> Any:
-    if value.href is not None:
-        return value.href
-    return f"{len(value.data)} bytes, {value.media_type}" if isinstance(value.data, bytes) else value.data
-
-
-def _short(value: Any) -> str:
-    """A value in one line, cut where it is long; `--json` and `--folder` give all of it."""
-    text = " ".join((value if isinstance(value, str) else json.dumps(value)).split())
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
-
-
-def _row(name: str, item: Any, *, given: bool) -> tuple[str, ...]:
-    about = item if isinstance(item, dict) else {}
-    schema = about.get("schema")
-    kind = str(schema.get("type", "")) if isinstance(schema, dict) else ""
-    need = "required" if given and about.get("minOccurs", 1) else ""
-    return f"  {name}", kind, need, str(about.get("description") or about.get("title") or "")
-
-
-def _say(text: str) -> None:
-    if text:
-        click.echo(text)

@@ -324,6 +324,9 @@ def load_settings(
     """
     environ = os.environ if environ is None else environ
     path = path or environ.get(CONFIG)
+    if path and (os.path.isdir(path) or not os.path.exists(path)):
+        found = "a folder" if os.path.isdir(path) else "not there"
+        raise SettingsError(f"{path}: is {found}; name the file of the hub's settings, with --config or {CONFIG}")
     try:
         document = load_mapping(path) if path else {}
     except RecipeError as error:

@@ -13,7 +13,7 @@ from tilepipe_hub.client.faults import (
     StillRunning,
     Unexpected,
 )
-from tilepipe_hub.client.records import JobStatus, Process, Value
+from tilepipe_hub.client.records import JobStatus, Process, Tiles, Value
 
 __all__ = [
     "Client",
@@ -27,6 +27,7 @@ __all__ = [
     "Process",
     "Refused",
     "StillRunning",
+    "Tiles",
     "Unexpected",
     "Value",
     "open_client",

@@ -1,5 +1,6 @@
 """How answers are read: documents, lists of many pages, and the job that a request made."""
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,10 +10,11 @@ from tilepipe_hub.client.faults import Unexpected, shown
 from tilepipe_hub.client.records import JobStatus, job_of, link_of
 from tilepipe_hub.client.wire import Wire, origin
 
-__all__ = ["accepted", "json_of", "member_id", "pages"]
+__all__ = ["accepted", "has_words", "json_of", "member_id", "pages"]
 
 MOST_PAGES = 100_000
 """After so many pages a server is taken for one that leads in circles."""
+WORD = re.compile(r"[^\W_]+")
 ADVICE = "is this an OGC API - Processes server?"
 
 
@@ -34,6 +36,14 @@ def json_of(answer: httpx.Response, *, needed: bool = True) -> Any:
 def member_id(item: Any) -> str:
     """The id of a job in a list."""
     return str((item.get("jobID") or item.get("id") or "unnamed") if isinstance(item, dict) else "unnamed")
+
+
+def has_words(job: JobStatus, text: str) -> bool:
+    """Whether all words of a text are among what a job is found by."""
+    labels = job.document.get("keywords")
+    told = [job.id, job.process, job.title, *(labels if isinstance(labels, list) else ())]
+    known = " ".join(map(str, told)).casefold()
+    return all(word in known for word in WORD.findall(text.casefold()))
 
 
 def pages(wire: Wire, url: httpx.URL, key: str) -> Iterator[Any]:

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import httpx
 
-from tilepipe_hub.client.answers import accepted, json_of, member_id, pages
+from tilepipe_hub.client.answers import accepted, has_words, json_of, member_id, pages
 from tilepipe_hub.client.faults import NotOffered, NotReached, NotThere, Refused, shown
 from tilepipe_hub.client.files import download, save
 from tilepipe_hub.client.records import JobStatus, Process, Value, job_of, link_of, process_of
@@ -64,6 +64,8 @@ class Client:
         response: str | None = "document",
         prefer: str | None = "respond-async",
         subscriber: Mapping[str, str] | None = None,
+        title: str | None = None,
+        labels: Sequence[str] = (),
         idempotency_key: str | None = None,
     ) -> JobStatus | dict[str, Value]:
         """Execute a process: a job, or the outputs by id where the server did it at once.
@@ -74,14 +76,23 @@ class Client:
             outputs: those wanted, by id; None: all of them.
             response: `document`, `raw`, or None to leave it to the server.
             prefer: the header; None to leave it to the server.
-            subscriber: where the server calls back.
+            subscriber: where the server calls back: `successUri`, `failedUri`, `inProgressUri`.
+            title: what people call the job; only some servers keep it, a tilepipe hub among them.
+            labels: words to find it by, likewise.
             idempotency_key: the same one means the same job, at a server that knows them. With one, the request is
                 sent again if no answer came; without, only if it never left, so that no job is made twice.
 
         Raises:
             Refused: the server does not take the request.
         """
-        body = {"inputs": dict(inputs or {}), "outputs": outputs, "response": response, "subscriber": subscriber}
+        body = {
+            "inputs": dict(inputs or {}),
+            "outputs": outputs,
+            "response": response,
+            "subscriber": subscriber,
+            "title": title,
+            "labels": list(labels) or None,
+        }
         headers = {"Prefer": prefer, "Idempotency-Key": idempotency_key}
         answer = self.wire.send(
             "POST",
@@ -109,6 +120,7 @@ class Client:
         status: Sequence[str] = (),
         process: Sequence[str] = (),
         datetime: str | None = None,
+        text: str | None = None,
         min_duration_s: int | None = None,
         max_duration_s: int | None = None,
         limit: int | None = None,
@@ -121,6 +133,7 @@ class Client:
             status: of these states; all if empty.
             process: of these processes; all if empty.
             datetime: when they were made: an instant, or `from/to` where either may be `..`.
+            text: whose id, process, title or labels have all of its words.
             min_duration_s: that take or took at least so long.
             max_duration_s: that take or took at most so long.
             limit: how many in all.
@@ -131,6 +144,7 @@ class Client:
             "status": list(status),
             "processID": list(process),
             "datetime": datetime,
+            "q": text or None,
             "minDuration": min_duration_s,
             "maxDuration": max_duration_s,
             "limit": min(page, limit or page),
@@ -141,8 +155,10 @@ class Client:
         for item in pages(self.wire, first, "jobs"):
             found = job_of(item, url=str(self.wire.url("jobs", member_id(item))))
             # Not every server filters.
-            if (not status or found.status in status) and (
-                not process or not found.process or found.process in process
+            if (
+                (not status or found.status in status)
+                and (not process or not found.process or found.process in process)
+                and has_words(found, text or "")
             ):
                 yield found
                 told += 1

@@ -10,7 +10,7 @@ from urllib.parse import urljoin
 
 from tilepipe_hub.client.faults import Unexpected
 
-__all__ = ["JobStatus", "Process", "Value", "job_of", "link_of", "process_of", "value_of"]
+__all__ = ["JobStatus", "Process", "Tiles", "Value", "job_of", "link_of", "process_of", "value_of"]
 
 ENDED = frozenset({"successful", "failed", "dismissed"})
 FIGURES = re.compile(r"\d+(\.\d+)?")
@@ -34,6 +34,18 @@ class Process:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tiles:
+    """How far a job over tiles is, as a tilepipe hub says it."""
+
+    done: int
+    total: int
+    failed: int = 0
+    rate: float | None = None
+    """A second."""
+    eta_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobStatus:
     """A job at one moment. Times are as the server writes them, RFC 3339."""
 
@@ -46,6 +58,9 @@ class JobStatus:
     message: str = ""
     progress: int | None = None
     """Per cent; None if the server does not say."""
+    title: str = ""
+    tiles: Tiles | None = None
+    """None if the server does not say."""
     created: str | None = None
     started: str | None = None
     finished: str | None = None
@@ -109,6 +124,8 @@ def job_of(document: Any, *, url: str) -> JobStatus:
         process=_text(document, "processID"),
         message=_text(document, "message"),
         progress=_percent(document.get("progress")),
+        title=_text(document, "title"),
+        tiles=_tiles(document.get("tiles")),
         created=document.get("created"),
         started=document.get("started") or document.get("job_start_datetime"),
         finished=document.get("finished") or document.get("job_end_datetime"),
@@ -170,6 +187,18 @@ def _by_id(found: Any) -> dict[str, Any]:
     if isinstance(found, list):
         return {item["id"]: item for item in found if isinstance(item, dict) and "id" in item}
     return found if isinstance(found, dict) else {}
+
+
+def _tiles(value: Any) -> Tiles | None:
+    """None for all that is not of the hub's kind: the word is not the standard's, so others may mean something else."""
+    found = value if isinstance(value, dict) else {}
+    figures = [found.get("done"), found.get("total"), found.get("failed", 0)]
+    counts = [item for item in figures if isinstance(item, int)]
+    if len(counts) < len(figures):
+        return None
+    speeds = (found.get("rate"), found.get("etaSeconds"))
+    rate, eta = (float(item) if isinstance(item, int | float) else None for item in speeds)
+    return Tiles(done=counts[0], total=counts[1], failed=counts[2], rate=rate, eta_s=eta)
 
 
 def _percent(value: Any) -> int | None:

@@ -128,8 +128,8 @@ def _status(event: Event, job: JobStatus) -> JobStatus | None:
     return job_of({**job.document, **found}, url=job.url)
 
 
-def _facts(job: JobStatus) -> tuple[str, int | None, str]:
-    return job.status, job.progress, job.message
+def _facts(job: JobStatus) -> tuple[object, ...]:
+    return job.status, job.progress, job.message, job.tiles and (job.tiles.done, job.tiles.total, job.tiles.failed)
 
 
 def _left(job: JobStatus, ends: float | None) -> float | None:

@@ -1,4 +1,4 @@
-"""How the words of a command line become the inputs of a process, and what is said to people of jobs."""
+"""How the words and files of a command line become the inputs of a process, or a package to deploy."""
 
 import base64
 import json
@@ -9,10 +9,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tilepipe.errors import nearest
+from tilepipe_hub.client.describing import is_file
 from tilepipe_hub.client.faults import ClientError
-from tilepipe_hub.client.records import JobStatus, Process
+from tilepipe_hub.client.records import Process
 
-__all__ = ["inputs_of", "line_of", "package_in", "recipe_inputs", "table_of"]
+__all__ = ["inputs_of", "package_in", "recipe_inputs"]
 
 ADDRESS = re.compile(r"((https?|s3|gs|az|ftp)://|/)\S+")
 """Of data: on the web, in a store of objects, or a path on the server."""
@@ -39,9 +40,9 @@ def inputs_of(words: Iterable[str], process: Process) -> dict[str, Any]:
         if text.startswith("@@"):
             value: Any = text[1:]
         elif text.startswith("@"):
-            value = _file(name, text[1:])
+            value = _file(name, text[1:], schema)
         else:
-            value = _value(text, schema)
+            value = _value(name, text, schema)
         found.setdefault(name, []).append(_wrapped(value))
     return {name: values[0] if len(values) == 1 else values for name, values in found.items()}
 
@@ -52,22 +53,6 @@ def recipe_inputs(recipe: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(process, str) and process.endswith(".py"):
         recipe = {**recipe, "process": os.path.basename(process).removesuffix(".py")}
     return {"recipe": {"value": dict(recipe), "mediaType": "application/json"}}
-
-
-def line_of(job: JobStatus) -> str:
-    """A job in one line."""
-    share = "" if job.progress is None else f"{job.progress:3d} %"
-    return "  ".join([job.id, f"{job.status:<10}", f"{share:>5}", job.process, job.created or "", job.message]).rstrip()
-
-
-def table_of(rows: Iterable[tuple[str, ...]]) -> str:
-    """Rows with their columns below each other; the last one is as long as it likes."""
-    lines = list(rows)
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)][:-1] if lines else []
-    return "\n".join(
-        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]).rstrip()
-        for row in lines
-    )
 
 
 def package_in(path: str, process_id: str | None = None) -> tuple[str, dict[str, Any]]:
@@ -102,33 +87,49 @@ def _schema(description: Any) -> Mapping[str, Any]:
     return schema if isinstance(schema, dict) else {}
 
 
-def _value(text: str, schema: Mapping[str, Any]) -> Any:
+def _value(name: str, text: str, schema: Mapping[str, Any]) -> Any:
     if schema.get("type") == "string" and not ({"contentMediaType", "contentEncoding"} & schema.keys()):
         return text
     try:
         return json.loads(text)
     except ValueError:
-        return {"href": text} if ADDRESS.fullmatch(text) and schema else text
+        if ADDRESS.fullmatch(text) and schema:
+            return {"href": text}
+    if is_file(schema) and (os.path.exists(text) or not _is_base64(text)):
+        raise ClientError(
+            f"-i {name}={text[:200]}: is neither an absolute path nor an address, so the server cannot read it; "
+            f"write {name}=/FOLDER/FILE for a file there, {name}=@FILE to send one from here"
+        )
+    return text
 
 
-def _file(name: str, path: str) -> Any:
+def _is_base64(text: str) -> bool:
+    try:
+        base64.b64decode(text, validate=True)
+    except ValueError:
+        return False
+    return True
+
+
+def _file(name: str, path: str, schema: Mapping[str, Any]) -> Any:
     try:
         with open(path, "rb") as file:
             content = file.read()
     except OSError as error:
         raise ClientError(f"-i {name}=@{path}: cannot be read: {error.strerror}; name a file that is there") from error
     media_type = mimetypes.guess_type(path)[0]
+    encoded = {"value": base64.b64encode(content).decode(), "encoding": "base64"}
+    encoded |= {"mediaType": media_type} if media_type else {}
     try:
         text = content.decode()
     except UnicodeDecodeError:
-        value = {"value": base64.b64encode(content).decode(), "encoding": "base64"}
-        return value | ({"mediaType": media_type} if media_type else {})
+        return encoded
     try:
         return json.loads(text)
     except ValueError as error:
         if media_type == "application/json":
             raise ClientError(f"-i {name}=@{path}: is no JSON: {error}; mend the file") from error
-        return text
+        return encoded if is_file(schema) else text
 
 
 def _wrapped(value: Any) -> Any:

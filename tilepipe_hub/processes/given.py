@@ -13,7 +13,7 @@ __all__ = ["DATA", "Fetched", "Link", "Value", "alternatives", "checked_value", 
 __all__ += ["media_types", "wants_content"]
 
 ENCODINGS = {"base64", "binary", "utf-8", "utf8", "7bit", "8bit"}
-DATA = "give a link {href: ...} to an absolute path or an address that the service may read, or the file itself in base64"
+DATA = "give a link {href: ...} to an absolute path or an address that the service may read, or the file in base64"
 FREE = {"application/json", "text/plain"}
 """Media types that values have where a description names none."""
 

@@ -157,7 +157,9 @@ def _in_recipe_words(found: list[Problem], request: Any, catalog: Catalog) -> li
     output = raw.get("output", {})
     document["output"] = {**output, "path": "output"} if isinstance(output, dict) else output
     told = [(path, message) for path, message in recipe_problems(document) if path not in own]
-    return [Problem(pointed(pointer, *path), message) for path, message in dict.fromkeys([*told, *own.items()])] or found
+    return [
+        Problem(pointed(pointer, *path), message) for path, message in dict.fromkeys([*told, *own.items()])
+    ] or found
 
 
 def _hub_problems(recipe: Mapping[str, Any], catalog: Catalog) -> Iterator[tuple[str, str]]:
