@@ -35,7 +35,9 @@ class Traces:
             otlp = import_module("opentelemetry.exporter.otlp.proto.http.trace_exporter")
             resource = import_module("opentelemetry.sdk.resources").Resource.create({"service.name": service})
         except ImportError as error:
-            raise SettingsError(f"otlp_endpoint needs {error.name}; pip install 'tilepipe[hub,telemetry]'") from error
+            raise SettingsError(
+                f"otlp_endpoint needs {error.name}; pip install -e '.[hub,telemetry]' in a checkout"
+            ) from error
         self._trace = import_module("opentelemetry.trace")
         self._wire = import_module("opentelemetry.trace.propagation.tracecontext").TraceContextTextMapPropagator()
         self._provider = sdk.TracerProvider(resource=resource)

@@ -242,7 +242,10 @@ def test_a_wrong_address_is_told_in_time(opened, monkeypatch):
         ({"kind": "no_such_package.Cluster"}, "needs what is not installed"),
         ({"kind": "distributed.NoSuchCluster"}, "distributed has no class 'NoSuchCluster'"),
         ({"kind": "collections.OrderedDict", "n": 3}, "starts no Dask cluster"),
-        ({"kind": "kubernetes", "workers": 1}, r"needs what is not installed: .*pip install 'tilepipe\[kubernetes\]'"),
+        (
+            {"kind": "kubernetes", "workers": 1},
+            r"needs what is not installed: .*pip install -e '\.\[kubernetes\]' in a checkout",
+        ),
     ],
 )
 def test_what_a_class_does_not_take_is_named_before_anything_starts(opened, document, message, tmp_path, monkeypatch):

@@ -21,7 +21,9 @@ def info(scheduler: str, as_json: bool) -> None:
     try:
         module = importlib.import_module("tilepipe.executors.scheduler_facts")
     except ImportError as error:
-        raise RecipeError(f"a scheduler is asked through Dask: {error}; pip install 'tilepipe[dask]'") from error
+        raise RecipeError(
+            f"a scheduler is asked through Dask: {error}; pip install -e '.[dask]' in a checkout"
+        ) from error
     facts = module.describe(scheduler)
     click.echo(json.dumps(facts, indent=1) if as_json else words(facts))
 

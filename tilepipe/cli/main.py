@@ -49,7 +49,7 @@ class Commands(click.Group):
             if module.startswith("tilepipe."):
                 raise
             raise click.ClickException(
-                f"{cmd_name} is an extra: {error}; pip install 'tilepipe[{cmd_name}]'"
+                f"{cmd_name} is an extra: {error}; pip install -e '.[{cmd_name}]' in a checkout"
             ) from error
         assert isinstance(command, click.Command)  # noqa: S101 - the table above says so
         return command

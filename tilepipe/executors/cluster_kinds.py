@@ -159,7 +159,7 @@ def _module(name: str, *, kind: str) -> Any:
             return importlib.import_module(name)
     except ImportError as error:
         extra = "jobqueue" if kind in QUEUES else kind
-        remedy = "install it here" if "." in kind else f"pip install 'tilepipe[{extra}]'"
+        remedy = "install it here" if "." in kind else f"pip install -e '.[{extra}]' in a checkout"
         raise RecipeError(f"cluster.kind: {kind} needs what is not installed: {error}; {remedy}") from error
 
 

@@ -92,7 +92,9 @@ def _told(text: Any, schema: Mapping[str, Any]) -> str:
     choices = [str(item) for part in alternatives(schema) for item in _list(part.get("enum"))]
     missing = any(choice not in said for choice in choices)
     words = f"one of {', '.join(dict.fromkeys(choices))}" if missing else ""
-    said = said.rstrip(".") if len(said) <= LONGEST else f"{said[:LONGEST]} ..."
+    if words and len(said) <= LONGEST:
+        said = said.rstrip(".")
+    said = said if len(said) <= LONGEST else f"{said[:LONGEST]} ..."
     return f"{said}: {words}" if said and words else said or words
 
 

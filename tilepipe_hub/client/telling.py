@@ -22,7 +22,7 @@ def row_of(job: JobStatus) -> tuple[str, ...]:
 def line_of(job: JobStatus) -> str:
     """A job in one line."""
     name, status, share, *rest = row_of(job)
-    return "  ".join([name, f"{status:<10}", f"{share:>5}", *rest]).rstrip()
+    return "  ".join([name, f"{status:<10}", f"{share:>5}", *filter(None, rest)]).rstrip()
 
 
 def state_of(job: JobStatus) -> str:

@@ -50,6 +50,29 @@ def test_files_become_inputs(farm, hub, tmp_path, image):
     assert execution(farm).json["inputs"] == {"object": {"value": {"a": 1}}, "image": encoded}
 
 
+def test_a_text_is_sent_as_a_file_where_the_process_takes_files(farm, hub, tmp_path):
+    (tmp_path / "notes.txt").write_text("notes")
+
+    hub("submit", "echo", "-i", "text=a", "-i", f"image=@{tmp_path}/notes.txt")
+
+    encoded = {"value": base64.b64encode(b"notes").decode(), "encoding": "base64", "mediaType": "text/plain"}
+    assert execution(farm).json["inputs"]["image"] == encoded
+
+
+@pytest.mark.parametrize("path", ["data/dem.tif", "datadem1"])
+def test_a_relative_path_is_told_what_to_write(farm, hub, tmp_path, monkeypatch, path):
+    # The second name would also be text in base64.
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "datadem1").touch()
+
+    code, _, said = hub("submit", "echo", "-i", "text=a", "-i", f"image={path}")
+
+    assert code == 2
+    assert "neither an absolute path nor an address" in said
+    assert "image=@FILE" in said
+    assert not any(item.path.endswith("/execution") for item in farm.seen)
+
+
 def test_a_recipe_is_sent_with_the_name_of_its_process(farm, hub, tmp_path):
     (tmp_path / "recipe.yaml").write_text("process: ../processes/hillshade.py\nzooms: [0, 3]\n")
     farm.answers["POST /processes/recipe/execution"] = (201, {}, {"jobID": "r", "status": "accepted"})
@@ -109,17 +132,80 @@ def test_watching_leaves_in_time(farm, hub):
 def test_jobs_are_listed(farm, hub):
     farm.jobs = {"a": {**DONE, "created": "2030-01-01T00:00:00Z"}, "b": {"status": "running"}}
 
-    assert hub("list")[1] == "a  successful  echo  2030-01-01T00:00:00Z\nb  running     echo\n"
+    assert hub("list")[1] == "a  successful  100 %  echo  2030-01-01T00:00:00Z\nb  running            echo\n"
     assert [job["jobID"] for job in json.loads(hub("list", "--status", "running", "--json")[1])] == ["b"]
     farm.pages = 1
     assert hub("list", "--since", "2030", "--status", "failed") == (0, "", "")
     assert farm.seen[-1].query["datetime"] == ["2030/.."]
 
 
+def test_a_job_is_one_row_whatever_its_message(farm, hub):
+    farm.jobs["j"] = {"status": "failed", "message": "1 tile failed:\ntile 2/1/0: ValueError\n" + 50 * "more "}
+    farm.pages = 1
+
+    (row,) = hub("list")[1].splitlines()
+    (line,) = hub("watch", "j")[1].splitlines()
+    first, *rest = hub("status", "j")[1].splitlines()
+
+    assert "1 tile failed: tile 2/1/0: ValueError more more" in row
+    assert row.endswith(" ...")
+    assert len(row) < 160
+    assert line.endswith(" ...")
+    assert first == line
+    assert rest[0] == "  tile 2/1/0: ValueError"
+
+
+TILES = {"done": 340, "total": 1200, "failed": 3, "rate": 12.34, "etaSeconds": 700.0}
+
+
+@pytest.mark.parametrize("command", [("list",), ("status", "j"), ("watch", "j")])
+def test_tiles_are_told_where_the_server_counts_them(farm, hub, command):
+    farm.jobs["j"] = {"status": "running", "progress": 0, "title": "Alps", "tiles": TILES}
+    farm.script = [dict(farm.jobs["j"]), {"status": "successful", "tiles": TILES}] if command[0] == "watch" else []
+    farm.pages = 1
+
+    first, *rest = hub(*command)[1].splitlines()
+
+    assert first.endswith("Alps: 340 of 1200 tiles, 3 failed, 12 a second, about 12 min to go")
+    assert "to go" not in "".join(rest)
+
+
+@pytest.mark.parametrize("tiles", [7, {"done": 1}, {"done": "a", "total": 2}, None])
+def test_tiles_of_another_kind_are_left_alone(farm, hub, tiles):
+    farm.jobs["j"] = {"status": "running", "progress": 5, "tiles": tiles}
+
+    assert hub("status", "j") == (0, "j  running       5 %  echo\n", "")
+
+
+def test_jobs_are_searched_also_where_the_server_does_not(farm, hub):
+    farm.jobs = {"a": {"status": "running", "title": "Alps nightly"}, "b": {"status": "running", "keywords": ["x"]}}
+    farm.pages = 1
+
+    assert hub("list", "--search", "nightly ALPS")[1] == "a  running  echo  Alps nightly\n"
+    assert farm.seen[-1].query["q"] == ["nightly ALPS"]
+    assert hub("list", "--search", "x")[1].split()[0] == "b"
+
+
+def test_a_job_is_sent_with_title_labels_and_callbacks(farm, hub):
+    words = ("--title", "Alps", "--label", "a", "--label", "b", "--callback", "https://x.example/done")
+
+    hub("submit", "echo", "-i", "text=1", *words, "--callback-progress", "https://x.example/now")
+    hub("submit", "echo", "-i", "text=1")
+
+    sent, plain = [item.json for item in farm.seen if item.path.endswith("/execution")]
+    assert (sent["title"], sent["labels"]) == ("Alps", ["a", "b"])
+    assert sent["subscriber"] == {
+        "successUri": "https://x.example/done",
+        "failedUri": "https://x.example/done",
+        "inProgressUri": "https://x.example/now",
+    }
+    assert not {"title", "labels", "subscriber"} & plain.keys()
+
+
 def test_a_job_is_shown(farm, hub):
     farm.jobs["j"] = {"status": "running", "progress": 7, "message": "working"}
 
-    assert hub("status", "j") == (0, "j  running       7 %  echo    working\n", "")
+    assert hub("status", "j") == (0, "j  running       7 %  echo  working\n", "")
     assert json.loads(hub("status", "j", "--json")[1])["progress"] == 7
 
 
@@ -158,6 +244,47 @@ def test_processes_are_listed_and_described(hub):
     said = hub("processes", "echo")[1]
     assert said.startswith("echo  Echo\n\ninputs\n  text    string  required  Text\n")
     assert json.loads(hub("processes", "echo", "--json")[1])["id"] == "echo"
+
+
+RELIEF = {
+    "id": "relief",
+    "title": "Relief",
+    "inputs": {
+        "dem": {"schema": {"oneOf": [{"type": "string", "contentEncoding": "binary"}, {"type": "object"}]}},
+        "angle": {"minOccurs": 0, "schema": {"type": "number", "minimum": 0, "maximum": 90, "default": 45.0}},
+        "kind": {"minOccurs": 0, "schema": {"type": "string", "enum": ["plain", "steep"], "default": "plain"}},
+        "names": {"minOccurs": 0, "maxOccurs": 9, "schema": {"type": "string"}},
+        "output": {
+            "schema": {
+                "type": "object",
+                "required": ["dtype"],
+                "properties": {"dtype": {"type": "string"}, "bands": {"type": "integer", "default": 1}},
+                "example": {"dtype": "uint8"},
+            }
+        },
+    },
+}
+
+
+def test_a_process_tells_ranges_defaults_fields_and_an_example(farm, hub):
+    farm.answers["GET /processes/relief"] = (200, {}, RELIEF)
+
+    said = [" ".join(line.split()) for line in hub("processes", "relief")[1].splitlines()]
+
+    assert "dem file required" in said
+    assert "angle number from 0 to 90 default 45.0" in said
+    assert 'kind string default "plain" one of plain, steep' in said
+    assert "names string, may be repeated" in said
+    assert "output.dtype string required" in said
+    assert "output.bands integer default 1" in said
+    assert said[-1] == """tilepipe hub submit relief -i dem=/data/file.tif -i 'output={"dtype": "uint8"}'"""
+
+
+@pytest.mark.parametrize("schema", [7, {"type": ["a"]}, {"oneOf": 3}, {"enum": 3, "default": {}}, {"properties": []}])
+def test_odd_descriptions_are_shown_too(farm, hub, schema):
+    farm.answers["GET /processes/odd"] = (200, {}, {"id": "odd", "inputs": {"a": {"schema": schema}, "b": 3}})
+
+    assert hub("processes", "odd")[0] == 0
 
 
 def test_a_process_of_python_is_deployed(farm, hub, tmp_path):
@@ -208,7 +335,7 @@ def test_without_the_extra_the_command_says_what_to_install(hub, monkeypatch):
     code, _, said = hub("list")
 
     assert code == 2
-    assert "pip install 'tilepipe[hub]'" in said
+    assert "pip install -e '.[hub]' in a checkout" in said
 
 
 ECHO = Process(

@@ -82,11 +82,11 @@ def test_the_bar_moves_with_the_tiles(hub, show, inputs):
 def test_every_page_shows_and_its_links_lead_on(hub, show, path):
     page = show(f"{hub.url}{path}?f=html")
 
-    posted = ("/execution", "/retry")
     links = {link.get_attribute("href") for link in page.find_elements(By.TAG_NAME, "a")}
     assert page.find_element(By.TAG_NAME, "h1").text
     assert links
-    for link in sorted(link for link in links if link.startswith(hub.url) and not link.endswith(posted)):
+    assert not any(link.endswith("#") for link in links)
+    for link in sorted(link for link in links if link.startswith(hub.url)):
         assert hub.client.get(link).status_code == 200, link
 
 
@@ -102,6 +102,7 @@ def test_the_form_of_a_process_submits_a_job(hub, show, inputs):
 
     assert offered["inputs"].keys() == {"raster", "output"}
     assert offered["inputs"]["raster"] == {"href": ""}
+    assert offered["inputs"]["output"] == {"value": {"dtype": "float32", "nodata": -9999}}
     assert hub.client.get(page.current_url, params={"f": "json"}).json()["processID"] == "convert"
 
 
@@ -157,3 +158,79 @@ def test_a_finished_job_leads_to_its_results(hub, show, done):
     page.find_element(By.LINK_TEXT, "Results").click()
 
     assert "stac.json" in page.page_source
+
+
+def test_a_finished_job_shows_what_it_made(hub, show, done):
+    page = show(f"{done}?f=html")
+
+    links = [page.find_element(By.LINK_TEXT, name) for name in ("STAC item", "Virtual raster", "Report")]
+    address = page.find_element(By.ID, "address").text
+    assert address == f"/vsicurl/{done}/output/stac.vrt"
+    for link in links:
+        assert hub.client.get(link.get_attribute("href")).status_code == 200
+    assert page.find_elements(By.ID, "cancel") == []
+    assert page.find_elements(By.ID, "retry") == []
+
+
+def test_the_address_for_a_desktop_is_copied(browser, show, done):
+    permissions = ["clipboardReadWrite", "clipboardSanitizedWrite"]
+    browser.execute_cdp_cmd("Browser.grantPermissions", {"permissions": permissions})
+    page = show(f"{done}/results?f=html")
+    button = page.find_element(By.CSS_SELECTOR, "[data-copy]")
+
+    button.click()
+    seen_until(lambda text: text != "Copy", lambda: button.text)
+
+    assert page.execute_script("return getSelection().toString()") == f"/vsicurl/{done}/output/stac.vrt"
+    if button.text == "Copied":
+        read = "navigator.clipboard.readText().then(arguments[0])"
+        assert page.execute_async_script(read) == f"/vsicurl/{done}/output/stac.vrt"
+
+
+def test_a_job_is_cancelled_and_tried_again(hub, show):
+    job = hub.submit({"text": "x", "pause": 50})
+    page = show(f"{job}?f=html")
+    status = "const found = document.getElementById('status'); return found && found.textContent"
+
+    page.find_element(By.ID, "cancel").click()
+    seen_until(lambda now: now == "dismissed", lambda: page.execute_script(status))
+    assert hub.client.get(job).json()["status"] == "dismissed"
+    seen_until(bool, lambda: page.find_elements(By.ID, "retry"))
+    page.find_element(By.ID, "retry").click()
+    seen_until(lambda here: not here.startswith(job), lambda: page.current_url)
+
+    again = page.current_url.partition("?")[0]
+    assert hub.client.get(again).json()["continues"] == job.rpartition("/")[2]
+    hub.client.delete(again)
+
+
+@pytest.fixture
+def without_news(browser):
+    """The browser when no events come through."""
+    browser.execute_cdp_cmd("Network.enable", {})
+    browser.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/events"]})
+    yield browser
+    browser.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
+
+
+def test_a_job_that_ended_meanwhile_is_not_removed(hub, without_news):
+    job = hub.submit({"text": "x", "pause": 1})
+    page = without_news
+    page.get(f"{job}?f=html")
+    button = page.find_element(By.ID, "cancel")
+    assert hub.ended(job)["status"] == "successful"
+
+    button.click()
+    look = "const found = document.getElementById('status'); return found && found.textContent"
+    seen_until(lambda now: now == "successful", lambda: page.execute_script(look))
+
+    assert hub.client.get(job).status_code == 200
+
+
+@pytest.mark.parametrize("below", ["", "/results"])
+def test_no_page_of_a_finished_job_is_wider_than_a_phone(done, phone, show, below):
+    page = show(f"{done}{below}?f=html")
+
+    page.execute_script("for (const part of document.querySelectorAll('details')) part.open = true")
+
+    assert page.execute_script("return document.documentElement.scrollWidth") == 360

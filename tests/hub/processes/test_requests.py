@@ -221,6 +221,8 @@ def test_a_wrong_input_is_named(shipped, inputs, pointer, words):
 TILE_MISTAKES = [
     ({"dem": 3}, "/inputs/dem", "text or an object"),
     ({"dem": "no base64!"}, "/inputs/dem", "base64"),
+    ({"dem": "data/dem.tif"}, "/inputs/dem", "is text 'data/dem.tif', which is no base64; give a link {href: ...}"),
+    ({"dem": {"value": "bm90ZXM=", "mediaType": "text/plain"}}, "/inputs/dem", "text/plain; it takes image/tiff"),
     ({"dem": "aGVsbG8gd29ybGQh"}, "/inputs/dem", "no image that can come within a request"),
     ({"dem": "PFZSVERhdGFzZXQvPg=="}, "/inputs/dem", "no image that can come within a request"),
     ({"dem": {"href": "x", "type": "text/html"}}, "/inputs/dem", "text/html"),
@@ -288,7 +290,8 @@ RECIPE_MISTAKES = [
     ({"steps": []}, "steps", "unknown key"),
     ({"<": 1}, "<", "unknown key"),
     ({"inputs": {"dem": {"format": []}}}, "inputs/dem/format", "name of an input format"),
-    ({"cluster": {"class": "os.system"}}, "cluster", ""),
+    ({"cluster": {"class": "os.system"}}, "cluster", "is for the service to say; leave it out"),
+    ({"clustr": "local"}, "clustr", "unknown key; known: area, inputs, output,"),
     ({"inputs": {"de": "x.tif"}}, "inputs/de", "did you mean 'dem'?"),
     ({"inputs": {}}, "inputs/dem", "needs it"),
     ({"inputs": {"dem": 3}}, "inputs/dem", "an input is a path or a mapping"),
@@ -301,6 +304,44 @@ RECIPE_MISTAKES = [
     ({"output": None}, "output", ""),
     ({"output": {"dtype": "uint8", "format": "gtif"}}, "output/format", "gtiff"),
 ]
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("output", 'write, for example, {"dtype": "float32"'),
+        ("process", "give the id of a process of this service: convert, hillshade, slope"),
+    ],
+)
+def test_what_a_recipe_lacks_is_told_in_the_words_of_the_service(ask, key, words):
+    recipe = {name: value for name, value in RECIPE.items() if name != key}
+
+    (problem,) = ask("recipe", {"inputs": {"recipe": {"value": recipe}}})
+
+    assert problem.pointer == f"/inputs/recipe/value/{key}"
+    assert words in problem.message
+    assert "path" not in problem.message
+
+
+def test_what_has_to_be_given_is_told_with_an_example(ask):
+    about = {problem.pointer: problem.message for problem in ask("hillshade", {"inputs": {}})}
+
+    assert about["/inputs/output"].endswith('write, for example, {"dtype": "float32", "nodata": -9999}')
+    assert "give a link {href: ...}" in about["/inputs/dem"]
+
+
+@pytest.mark.parametrize("process", ["hillshade", "slope", "convert"])
+def test_the_example_of_an_input_is_taken(ask, shipped, process):
+    inputs = describe(shipped.find(process))["inputs"]
+    data = next(name for name in inputs if name in {"dem", "raster"})
+
+    assert isinstance(ask(process, {"inputs": {data: LINK, "output": inputs["output"]["schema"]["example"]}}), Checked)
+
+
+def test_the_example_of_a_recipe_is_taken(ask, shipped):
+    example = describe(shipped.find("recipe"))["inputs"]["recipe"]["schema"]["example"]
+
+    assert isinstance(ask("recipe", {"inputs": {"recipe": {"value": example}}}), Checked)
 
 
 @pytest.mark.parametrize(("changes", "path", "words"), RECIPE_MISTAKES)

@@ -1,6 +1,8 @@
 """What a job says of itself, whom it calls, and what is left of it."""
 
 import base64
+import html
+import re
 import time
 
 import numpy as np
@@ -11,6 +13,8 @@ from affine import Affine
 from hub.conformance.documents import check_exception
 from hub.routes.serving import LOOPBACK, serving
 from tilepipe_hub import worker
+from tilepipe_hub.job import Job, Request
+from tilepipe_hub.routes.documents import EXCEPTIONS, RESULTS, status_info
 
 
 def tif(path, side=64):
@@ -42,6 +46,39 @@ def test_what_can_be_tried_again_says_where(hub):
 
     assert hub.client.post(again).status_code == 201
     assert not any(link["rel"] == "retry" for link in fine["links"])
+
+
+def test_a_failed_job_with_results_leads_to_them_as_such():
+    problem = {"detail": "1 tile failed"}
+    told = {"id": "a", "process": "slope", "owner": "", "request": Request(), "status": "failed", "problem": problem}
+
+    links = status_info(Job(**told, results={"report": {"file": "report.json"}}), "http://hub.example")["links"]
+    bare = status_info(Job(**told), "http://hub.example")["links"]
+
+    assert [link["title"] for link in links if link["rel"] == RESULTS] == ["Results, without what failed"]
+    assert not any(link["rel"] == EXCEPTIONS for link in links)
+    assert [link["title"] for link in bare if link["rel"] == EXCEPTIONS] == ["Why it failed"]
+
+
+def test_no_page_links_what_can_only_be_posted_to(hub):
+    failed = hub.submit({"text": "x", "fail": True})
+    hub.ended(failed)
+
+    for address in (failed, f"{hub.url}/processes/echo", f"{hub.url}/api"):
+        page = hub.client.get(address, params={"f": "html"}).text
+        links = re.findall(r'href="([^"]*)"', page)
+        assert links
+        assert not [link for link in links if link.endswith(("/retry", "/execution", "#"))]
+
+
+def test_lists_on_pages_lead_on(hub):
+    for _ in range(2):
+        hub.ended(hub.submit({"text": "x"}))
+
+    page = hub.client.get("/jobs", params={"f": "html", "limit": "1"}).text
+    (following,) = re.findall(r'<a href="([^"]*)" rel="next">Next page</a> </p>', page)
+
+    assert hub.client.get(html.unescape(following), params={}).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,12 @@ def test_the_environment_can_name_the_file(tmp_path):
     assert load(environ={"TILEPIPE_HUB_CONFIG": str(tmp_path / "hub.yaml")}).title == "Ours"
 
 
+def test_settings_that_are_not_there_are_told_as_settings(tmp_path):
+    for path, found in ((tmp_path / "nope.yaml", "not there"), (tmp_path, "a folder")):
+        with pytest.raises(SettingsError, match=f"is {found}; name the file of the hub's settings, with --config"):
+            load_settings(str(path), environ={})
+
+
 def test_what_is_the_clients_or_the_clusters_is_no_setting():
     links = {
         "SERVICE_HOST": "10.0.0.1",
