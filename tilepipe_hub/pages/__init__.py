@@ -14,6 +14,7 @@ ASSETS: Mapping[str, str] = {
     "copy.js": "text/javascript",
     "icon.svg": "image/svg+xml",
     "job.js": "text/javascript",
+    "posted.js": "text/javascript",
     "process.js": "text/javascript",
     "style.css": "text/css",
 }
@@ -24,7 +25,7 @@ _environment = Environment(
 )
 # What a document calls an address may be a script; only what a browser goes to becomes a link.
 _environment.tests["address"] = lambda value: isinstance(value, str) and value.startswith(("http://", "https://"))
-# Links of documents to what is only posted to; a browser would be told that it may not read there.
+# Links of documents to what is only posted to, which pages have to show; a browser is led to where one can post.
 _environment.tests["posted"] = lambda rel: isinstance(rel, str) and rel.rpartition("/")[2] in {"execute", "retry"}
 
 

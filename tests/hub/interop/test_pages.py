@@ -82,7 +82,7 @@ def test_the_bar_moves_with_the_tiles(hub, show, inputs):
 def test_every_page_shows_and_its_links_lead_on(hub, show, path):
     page = show(f"{hub.url}{path}?f=html")
 
-    links = {link.get_attribute("href") for link in page.find_elements(By.TAG_NAME, "a")}
+    links = {link.get_attribute("href") for link in page.find_elements(By.CSS_SELECTOR, "a:not([data-posted])")}
     assert page.find_element(By.TAG_NAME, "h1").text
     assert links
     assert not any(link.endswith("#") for link in links)
@@ -225,6 +225,17 @@ def test_a_job_that_ended_meanwhile_is_not_removed(hub, without_news):
     seen_until(lambda now: now == "successful", lambda: page.execute_script(look))
 
     assert hub.client.get(job).status_code == 200
+
+
+def test_what_can_only_be_posted_to_leads_to_where_one_can(hub, show):
+    page = show(f"{hub.url}/processes?f=html")
+    page.execute_script("document.querySelector('details').open = true")
+
+    page.find_element(By.CSS_SELECTOR, "a[data-posted][href$='/processes/echo/execution']").click()
+    seen_until(lambda here: here == f"{hub.url}/processes/echo?f=html", lambda: page.current_url)
+    page.find_element(By.CSS_SELECTOR, "a[data-posted]").click()
+
+    assert page.switch_to.active_element.get_attribute("id") == "body"
 
 
 @pytest.mark.parametrize("below", ["", "/results"])

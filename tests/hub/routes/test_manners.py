@@ -60,15 +60,17 @@ def test_a_failed_job_with_results_leads_to_them_as_such():
     assert [link["title"] for link in bare if link["rel"] == EXCEPTIONS] == ["Why it failed"]
 
 
-def test_no_page_links_what_can_only_be_posted_to(hub):
+def test_pages_know_what_can_only_be_posted_to(hub):
     failed = hub.submit({"text": "x", "fail": True})
     hub.ended(failed)
 
-    for address in (failed, f"{hub.url}/processes/echo", f"{hub.url}/api"):
+    for address, count in ((failed, 1), (f"{hub.url}/processes/echo", 1), (f"{hub.url}/api", 0)):
         page = hub.client.get(address, params={"f": "html"}).text
-        links = re.findall(r'href="([^"]*)"', page)
-        assert links
-        assert not [link for link in links if link.endswith(("/retry", "/execution", "#"))]
+        links = re.findall(r'<a href="([^"]*)"([^>]*)>', page)
+        posted = [rest for link, rest in links if link.endswith(("/retry", "/execution"))]
+        assert not any(link == "#" for link, _ in links)
+        assert len(posted) == count
+        assert all("data-posted" in rest for rest in posted)
 
 
 def test_lists_on_pages_lead_on(hub):
