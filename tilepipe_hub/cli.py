@@ -57,14 +57,19 @@ def serve(host: str | None, port: int | None, store: str | None, config: str | N
     """Answer requests, with one worker beside unless told otherwise."""
     server = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
     settings = _settings(config, store=store, over={"server": server} if server else {})
-    beside = _Beside(config, store) if worker else None
     # Neither the worker nor `--help` has any use for what the server is made of.
-    create_app, answer = import_module("tilepipe_hub.app").create_app, import_module("tilepipe_hub.listening").serve
+    listening = import_module("tilepipe_hub.listening")
+    sockets = listening.listen(settings.server.host, settings.server.port)
+    # Whoever served hears the signal again in the end, and would die of it before the worker is told.
+    signal.signal(signal.SIGTERM, _leave)
+    beside = _Beside(config, store) if worker else None
     try:
+        create_app = import_module("tilepipe_hub.app").create_app
         app = create_app(settings, submitted=beside.wake if beside is not None else None)
         # What is loaded by now stays to the end; to look through it for garbage would hold up every request at times.
         gc.freeze()
-        answer(app, host=settings.server.host, port=settings.server.port)
+        if not listening.serve(app, sockets, host=settings.server.host):
+            sys.exit(1)
     finally:
         if beside is not None:
             beside.end()
@@ -101,6 +106,10 @@ def token(owner: str, role: str) -> None:
     line = json.dumps({"sha256": hashlib.sha256(made.encode()).hexdigest(), "owner": owner, "role": role})
     click.echo(f"token, for {owner} alone, shown only now: {made}")
     click.echo(f"for the settings, below auth.tokens:      - {line}")
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    sys.exit(0)
 
 
 def _await_end(stopping: threading.Event, news: threading.Event) -> None:

@@ -9,13 +9,14 @@ __all__ = ["PR_SET_PDEATHSIG", "die_with_parent"]
 PR_SET_PDEATHSIG = 1
 
 
-def die_with_parent(parent: int | None = None) -> None:
+def die_with_parent(parent: int | None = None, *, by: signal.Signals = signal.SIGKILL) -> None:
     """Have the kernel end this process with its parent; at once, where that is gone already.
 
     Args:
         parent: its number, where it is known; None for whichever it is now.
+        by: the signal.
     """
     parent = parent or os.getppid()
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, by)
     if os.getppid() != parent:
         os._exit(1)
