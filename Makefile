@@ -3,20 +3,27 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 WORKERS ?= auto
 
 .PHONY: demo hub test check bench clean
 
-$(VENV)/.ready: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
-	touch $@
+$(VENV)/.hub: pyproject.toml
+	@echo "installing tilepipe with its hub into $(VENV); the first time this takes about a minute"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) --editable '.[hub]' matplotlib
+	@touch $@
 
-demo: $(VENV)/.ready  ## A recipe on a real elevation model, from the package to a picture.
+$(VENV)/.ready: $(VENV)/.hub
+	@echo "installing all that the tests need into $(VENV); the first time this takes some minutes"
+	@$(PIP) --editable '.[test]'
+	@touch $@
+
+demo: $(VENV)/.hub  ## A recipe on a real elevation model, from the package to a picture.
 	$(BIN)/python docs/demo.py
 
-hub: $(VENV)/.ready  ## The hub on this machine, with a job done; ONCE=1 ends it again. PORT says where.
-	PYTHONPATH=docs $(BIN)/python deploy/sample.py $(if $(ONCE),--once)
+hub: $(VENV)/.hub  ## The hub on this machine, with a job done; ONCE=1 ends it again. PORT says where.
+	@exec env PYTHONPATH=docs$${PYTHONPATH:+:$$PYTHONPATH} $(BIN)/python deploy/sample.py $(if $(ONCE),--once)
 
 test: check  ## Everything that can be tested on this machine.
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
