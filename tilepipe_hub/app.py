@@ -19,14 +19,13 @@ from starlette.responses import MalformedRangeHeader, RangeNotSatisfiable, Respo
 
 from tilepipe.errors import TilepipeError
 from tilepipe_hub.auth import Gate, KeySet, fetch_json
-from tilepipe_hub.errors import NotKnown, TooOften
 from tilepipe_hub.processes.catalog import Catalog
 from tilepipe_hub.processes.inspection import inspect
 from tilepipe_hub.routes import deploy, execution, jobs, landing, operation, outputs, processes
 from tilepipe_hub.routes.answering import problem_response
 from tilepipe_hub.routes.asking import Hub
 from tilepipe_hub.routes.outer import Outer, names_of
-from tilepipe_hub.routes.problems import NoSuchBytes, NoSuchPath, WrongMethod, document_of
+from tilepipe_hub.routes.problems import NoSuchBytes, NoSuchPath, WrongMethod, document_of, headers_of
 from tilepipe_hub.running import confine, seccomp
 from tilepipe_hub.service import Service
 from tilepipe_hub.settings import Settings
@@ -83,7 +82,7 @@ def create_app(
     service = Service(settings=settings, store=kept, catalog=catalog, submitted=news, traces=traces)
     gate = Gate(settings.auth, keys=KeySet(oidc, fetch_json) if oidc else None)
     app.state.hub = Hub(settings=settings, service=service, gate=gate)
-    app.state.figures = operation.Figures()
+    app.state.figures, app.state.look = operation.Figures(), operation.Look()
     for name, value in outputs.state().items():
         setattr(app.state, name, value)
     _tell_problems(app)
@@ -129,10 +128,7 @@ def _tell_problems(app: Starlette) -> None:
     def told(request: Request, error: Exception) -> Response:
         document = document_of(_ours(error), instance=request.url.path)
         response = problem_response(request, document)
-        if isinstance(error, NotKnown):
-            response.headers["WWW-Authenticate"] = 'Bearer realm="tilepipe", Basic realm="tilepipe"'
-        if isinstance(error, TooOften):
-            response.headers["Retry-After"] = str(error.after_s)
+        response.headers.update(headers_of(error))
         if isinstance(error, HTTPException) and error.headers:
             response.headers.update(error.headers)
         return response

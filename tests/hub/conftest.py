@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -48,7 +49,15 @@ class Mongod:
         self._process.kill()
         self._process.wait()
 
+    def freeze(self):
+        """Let it take what is sent and say nothing, as one that is cut off by the network."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self):
+        self._process.send_signal(signal.SIGCONT)
+
     def stop(self):
+        self.thaw()
         self._process.terminate()
         self._process.wait()
 

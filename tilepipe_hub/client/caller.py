@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
+from uuid import uuid4
 
 import httpx
 
@@ -80,7 +81,7 @@ class Client:
             title: what people call the job; only some servers keep it, a tilepipe hub among them.
             labels: words to find it by, likewise.
             idempotency_key: the same one means the same job, at a server that knows them. With one, the request is
-                sent again if no answer came; without, only if it never left, so that no job is made twice.
+                sent again if no answer came; without, only if it never left, or the server says when to ask again.
 
         Raises:
             Refused: the server does not take the request.
@@ -93,7 +94,8 @@ class Client:
             "title": title,
             "labels": list(labels) or None,
         }
-        headers = {"Prefer": prefer, "Idempotency-Key": idempotency_key}
+        # A server that asks for the request again may have kept the job all the same, and knows it by its key.
+        headers = {"Prefer": prefer, "Idempotency-Key": idempotency_key or uuid4().hex}
         answer = self.wire.send(
             "POST",
             self.wire.url("processes", process_id, "execution"),

@@ -212,7 +212,7 @@ def _operating() -> Part:
     return {
         "/health": one("health", "Whether the service lives", {JSON: ref("health")}, ""),
         "/ready": one("ready", "Whether the service can take jobs", {JSON: ref("health")}, "503"),
-        "/metrics": one("metrics", "Figures for Prometheus", {"text/plain": TEXT}, "401 403 429 503"),
+        "/metrics": one("metrics", "Figures for Prometheus", {"text/plain": TEXT}, "401 403 429"),
     }
 
 

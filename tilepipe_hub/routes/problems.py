@@ -17,12 +17,16 @@ __all__ = [
     "UnknownPackage",
     "WrongMethod",
     "document_of",
+    "headers_of",
     "kind_of",
 ]
 
 OGC = "http://www.opengis.net/def/exceptions/ogcapi-processes-1/1.0/"
 DRU = "http://www.opengis.net/def/exceptions/ogcapi-processes-2/1.0/"
 OWN = "urn:tilepipe:problem:"
+
+STORE_AGAIN_S = 10
+"""After which it is worth while to ask again for what the store has; a restart of one takes about as long."""
 
 
 class WrongMethod(errors.HubError):
@@ -114,8 +118,19 @@ def document_of(error: BaseException, *, instance: str) -> dict[str, Any]:
     kind = kind_of(error)
     detail = "the operator can find the reason in the log" if kind is BROKEN else str(error)
     if isinstance(error, errors.StoreError):
-        detail = "the store does not answer; try again in a minute"
+        detail = f"the store does not answer; try again in {STORE_AGAIN_S} seconds"
     document = {"type": kind.type, "title": kind.title, "status": kind.status, "detail": detail, "instance": instance}
     if isinstance(error, errors.BadRequest):
         document["errors"] = [{"pointer": pointer, "detail": words} for pointer, words in error.problems]
     return document
+
+
+def headers_of(error: BaseException) -> dict[str, str]:
+    """What the head of the answer to an error says: who may ask, and when it may be asked again."""
+    if isinstance(error, errors.NotKnown):
+        return {"WWW-Authenticate": 'Bearer realm="tilepipe", Basic realm="tilepipe"'}
+    if isinstance(error, errors.TooOften):
+        return {"Retry-After": str(error.after_s)}
+    if isinstance(error, errors.StoreError):
+        return {"Retry-After": str(STORE_AGAIN_S)}
+    return {}

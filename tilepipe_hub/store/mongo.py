@@ -47,6 +47,8 @@ ADDED = {"request": False, "words": False}
 """What does not come back of a job that is added: ids are never used twice, so its request is the one sent."""
 
 PASSING = (ConnectionFailure, WTimeoutError)
+SHORTEST_S, LONGEST_S = 10.0, 30.0
+"""Between which a command may take; the longer the patience, the longer."""
 OWNERS = 50
 """Among how many owners with equally few running jobs the oldest job is sought."""
 LINES = 500
@@ -71,7 +73,8 @@ class MongoStore:
                 retryWrites=False,
                 serverSelectionTimeoutMS=round(1000 * min(2.0, patience_s)),
                 connectTimeoutMS=5000,
-                socketTimeoutMS=30_000,
+                # A server that is frozen, or cut off, takes what is sent and says nothing.
+                socketTimeoutMS=round(1000 * min(LONGEST_S, max(SHORTEST_S, patience_s))),
             )
             database = self._client.get_default_database("tilepipe")
         except (PyMongoError, ValueError):

@@ -156,6 +156,16 @@ def test_a_job_is_sent_again_when_the_server_says_when(farm, client, naps):
     assert 3 <= naps[0] <= 3.5
 
 
+def test_a_job_that_is_sent_again_at_a_servers_wish_has_the_same_key(farm, client):
+    farm.faults = [(503, {"Retry-After": "0"})]
+
+    client.submit("echo", {"text": "a"})
+    client.submit("echo", {"text": "a"})
+
+    first, again, other = (item.headers["idempotency-key"] for item in farm.seen)
+    assert first == again != other
+
+
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
 def test_a_job_is_not_sent_again_when_the_server_may_have_taken_it(farm, client, status):
     farm.faults = [status]

@@ -89,7 +89,7 @@ def serving(folder, *, worker=True, submitted=None, **over):
     )
     url = settings.store.url.get_secret_value()
     with contextlib.ExitStack() as stack:
-        store = stack.enter_context(open_store(url, keep_s=settings.store.keep_s, patience_s=10))
+        store = stack.enter_context(open_store(url, keep_s=settings.store.keep_s, patience_s=settings.store.patience_s))
         config = uvicorn.Config(
             create_app(settings, store, submitted=submitted),
             port=0,
