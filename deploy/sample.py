@@ -45,7 +45,7 @@ def start() -> subprocess.Popen[bytes]:
     settings = OUT / "hub.yaml"
     settings.write_text(SETTINGS.format(out=OUT), encoding="utf-8")
     command = [sys.executable, "-m", "tilepipe_hub", "serve", "--config", settings, "--host", HOST, "--port", PORT]
-    return subprocess.Popen(command, preexec_fn=partial(die_with_parent, signal.SIGTERM))  # noqa: PLW1509 - no threads
+    return subprocess.Popen(command, preexec_fn=partial(die_with_parent, os.getpid(), by=signal.SIGTERM))  # noqa: PLW1509 - no threads
 
 
 def answers(hub: subprocess.Popen[bytes]) -> bool:
@@ -92,7 +92,7 @@ def listen_to_signals() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         signal.signal(signal.SIGHUP, signal.default_int_handler)
-    die_with_parent(signal.SIGTERM)
+    die_with_parent(by=signal.SIGTERM)
 
 
 def main() -> int:
