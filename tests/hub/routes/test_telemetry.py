@@ -112,8 +112,8 @@ def _address(text):
     """Where the hub says it listens."""
     for line in text.splitlines():
         words = json.loads(line)["message"] if line.startswith("{") else ""
-        if "running on http" in words:
-            return words.split()[3]
+        if "the service is at http" in words:
+            return words.split()[-1]
     return None
 
 
