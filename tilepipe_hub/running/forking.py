@@ -28,9 +28,12 @@ def forked(line: int) -> bool:
     """
     here = os.getpid()
     with socket.socket(fileno=line) as asked:
-        asked.send(b"{}")
+        try:
+            asked.send(b"{}")
+        except ConnectionError:
+            return False
         while True:
-            text, ends, _, _ = socket.recv_fds(asked, QUESTION_BYTES, 3)
+            text, ends = _question(asked)
             if not text:
                 return False
             question = json.loads(text)
@@ -46,6 +49,15 @@ def forked(line: int) -> bool:
     die_with_parent(here)
     _take_place(ends, **question)
     return True
+
+
+def _question(asked: socket.socket) -> tuple[bytes, list[int]]:
+    """The next one with its files; empty once nobody can ask, who may have gone without hearing the greeting."""
+    try:
+        text, ends, _, _ = socket.recv_fds(asked, QUESTION_BYTES, 3)
+    except ConnectionError:
+        return b"", []
+    return text, ends
 
 
 def _number(question: Mapping[str, Any]) -> int:
