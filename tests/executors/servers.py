@@ -161,6 +161,14 @@ class Scheduler:
                 end(process)
 
 
+class Unmanned(distributed.LocalCluster):
+    """A cluster of this machine that starts without workers, as most others do."""
+
+    def __init__(self, **keywords):
+        place = {"threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+        super().__init__(n_workers=0, **place, **keywords)
+
+
 @contextmanager
 def running_scheduler(folder, *, workers=2, **options):
     """A scheduler with workers, ended after the block; *options* as of `add_worker`."""

@@ -1,20 +1,25 @@
 """Clusters are opened, sized, renewed and closed, and nothing of them stays."""
 
+import asyncio
 import io
 import logging
 import os
 import signal
+import socket
+import struct
 import subprocess
 import sys
+import threading
 import time
+from contextlib import contextmanager, suppress
 
 import psutil
 import pytest
 
-from executors.servers import HERE, alive, end, free_port, pid_of, until
+from executors.servers import HERE, alive, end, free_port, pid_of, running_scheduler, until
 from tilepipe.errors import ClusterError, RecipeError
 from tilepipe.executors import cluster as module
-from tilepipe.executors.cluster import ClusterSpec, cluster_spec, open_cluster
+from tilepipe.executors.cluster import ClusterSpec, cluster_spec, connected, open_cluster
 
 
 @pytest.fixture
@@ -75,8 +80,7 @@ def test_memory_is_shared_among_the_local_workers(opened):
 
 @pytest.mark.slow
 def test_no_more_workers_are_asked_for_than_there_are_calls(opened):
-    started = {"n_workers": 0, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
-    cluster = opened({"kind": "distributed.LocalCluster", "workers": 2, **started})
+    cluster = opened({"kind": "executors.servers.Unmanned", "workers": 2})
 
     cluster.size(1)
 
@@ -349,3 +353,52 @@ def test_local_workers_end_when_the_client_does(tmp_path, way):
 
 def test_the_default_is_this_machine():
     assert ClusterSpec().kind == "local"
+
+
+# Dask may leave what was broken for the garbage collector to close.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.slow
+def test_a_scheduler_that_breaks_connections_at_first_is_asked_again(tmp_path):
+    with running_scheduler(tmp_path, workers=0) as scheduler, breaking(scheduler.port, times=3) as (port, broken):
+        client = connected(f"tcp://127.0.0.1:{port}", timeout_s=20)
+        client.close()
+
+    assert len(broken) == 3
+
+
+@contextmanager
+def breaking(port, *, times):
+    """A port that breaks its first connections and passes on the others, and those it broke."""
+    broken = []
+
+    async def passed_on(reader, writer):
+        if len(broken) < times:
+            broken.append(writer)
+            # Not an end but a reset.
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.close()
+            return
+        there, back = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(copied(reader, back), copied(there, writer))
+
+    async def copied(source, target):
+        with suppress(OSError):
+            while part := await source.read(1 << 16):
+                target.write(part)
+                await target.drain()
+        target.close()
+
+    async def serve():
+        async with await asyncio.start_server(passed_on, "127.0.0.1", 0) as server:
+            found.append(server.sockets[0].getsockname()[1])
+            await asyncio.to_thread(over.wait)
+
+    found, over = [], threading.Event()
+    thread = threading.Thread(target=asyncio.run, args=[serve()])
+    thread.start()
+    try:
+        assert until(lambda: found)
+        yield found[0], broken
+    finally:
+        over.set()
+        thread.join()

@@ -81,7 +81,7 @@ def test_dask_that_is_not_installed_is_told_of(tmp_path):
     assert ended.returncode == 2
     assert "executor 'dask' (tilepipe.executors.dask:Dask of tilepipe" in ended.stderr
     assert "cannot be imported: import of distributed halted" in ended.stderr
-    assert "pip install -e '.[dask]'" in ended.stderr
+    assert "pip install 'tilepipe[dask]'" in ended.stderr
 
 
 def test_completing_a_command_starts_nothing(monkeypatch):

@@ -3,6 +3,7 @@
 import math
 import os
 import signal
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 import distributed
 from distributed import Client
+from distributed.comm.core import CommClosedError, FatalCommClosedError
 
 from tilepipe.errors import ClusterError
 from tilepipe.executors.cluster_kinds import (
@@ -34,6 +36,9 @@ RENEW_S = 60.0
 
 ALIVE_S = 5.0
 """For a scheduler of ours to show that only the connection was lost."""
+
+AGAIN_S = 0.2
+"""Between two tries."""
 
 CLOSE_S = 2.0
 """For a scheduler to be told that its client leaves."""
@@ -196,9 +201,18 @@ def connected(place: Deployed | str, *, timeout_s: float) -> Client:
     address = place if isinstance(place, str) else place.scheduler_address
     # Not every class of clusters has keys for its traffic.
     security = getattr(place, "security", None)
+    ends = time.monotonic() + timeout_s
     try:
-        # By its address: a client of a cluster as such waits until all its workers are there.
-        return Client(address, security=security, timeout=timeout_s, set_as_default=False, name="tilepipe")
+        while True:
+            left_s = max(ends - time.monotonic(), AGAIN_S)
+            try:
+                # By its address: a client of a cluster as such waits until all its workers are there.
+                return Client(address, security=security, timeout=left_s, set_as_default=False, name="tilepipe")
+            except CommClosedError as error:
+                # One that is just being ended may still take a connection, and break it.
+                if isinstance(error, FatalCommClosedError) or time.monotonic() + AGAIN_S > ends:
+                    raise
+                time.sleep(AGAIN_S)
     except (OSError, ValueError, RuntimeError) as error:
         raise ClusterError(
             f"no scheduler answers at {address} within {timeout_s:.0f} s ({error}); "

@@ -115,10 +115,10 @@ def _running(folder, settings):
         hub = subprocess.Popen(command, stdout=to, stderr=to, env=environment)
     try:
         ends = time.monotonic() + 60
-        while "running on http" not in (text := log.read_text()):
+        while "the service is at http" not in (text := log.read_text()):
             assert time.monotonic() < ends, text
             time.sleep(0.05)
-        yield text.partition("running on ")[2].split()[0], log
+        yield text.partition("the service is at ")[2].split()[0], log
     finally:
         hub.terminate()
         hub.wait(60)
