@@ -184,10 +184,7 @@ class Dask:
         )
         for number, calls, future in zip(numbers, bundles, futures, strict=True):
             self._tasks[number] = _Task(number, calls, future)
-            self._listen(self._tasks[number])
-
-    def _listen(self, task: _Task) -> None:
-        task.future.add_done_callback(lambda _: self._link.news.put(task.number))
+            future.add_done_callback(lambda _, number=number: self._link.news.put(number))
 
     def _collect(self) -> None:
         """Take in what has happened, after waiting for something to."""
@@ -214,8 +211,10 @@ class Dask:
             elif task.future.status == "error":
                 self._fail(task, task.future.exception())
             elif task.future.status == "lost":
-                # Its worker ended before the result was fetched; the scheduler has it made again.
-                self._listen(task)
+                # Its worker ended before the result was fetched. Not the scheduler makes it again, but we, by a new
+                # number: the order of these tells what a worker began first.
+                task.future.cancel(force=True)
+                self._again(task)
             else:
                 # Not by us: the connection broke, if only for a moment.
                 self._link.lost = True
