@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-__all__ = ["daemon", "free_ports", "program", "until"]
+__all__ = ["daemon", "free_ports", "program", "said", "until"]
 
 
 def program(name: str) -> str | None:
@@ -54,6 +54,21 @@ def daemon(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def said(*command: str | Path, settings: Mapping[str, str], cwd: Path | None = None) -> str:
+    """What a command says that speaks to a daemon, and ends well."""
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd=cwd,
+        env={**os.environ, **settings},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, f"{command}: {done.stderr or done.stdout}"
+    return done.stdout
 
 
 def until(holds: Callable[[], bool], folder: Path, *, timeout_s: float = 30) -> None:

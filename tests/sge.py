@@ -13,7 +13,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ from typing import ClassVar
 
 import pytest
 
-from daemons import daemon, free_ports, until
+from daemons import daemon, free_ports, said, until
 
 __all__ = ["Sge", "sge", "started"]
 
@@ -76,17 +75,7 @@ class Sge:
 
     def run(self, *command: str | Path, cwd: Path | None = None) -> str:
         """What a command says."""
-        done = subprocess.run(
-            [str(LIBRARY / command[0]), *map(str, command[1:])],
-            cwd=cwd,
-            env={**os.environ, **self.settings},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-        assert done.returncode == 0, f"{command}: {done.stderr or done.stdout}"
-        return done.stdout
+        return said(LIBRARY / command[0], *command[1:], settings=self.settings, cwd=cwd)
 
     def jobs(self) -> list[str]:
         """The jobs that wait, run or are being ended."""

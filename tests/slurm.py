@@ -19,7 +19,7 @@ from typing import ClassVar
 
 import pytest
 
-from daemons import daemon, free_ports, program, until
+from daemons import daemon, free_ports, program, said, until
 
 __all__ = ["Slurm", "slurm", "started"]
 
@@ -80,17 +80,7 @@ class Slurm:
 
     def run(self, *command: str | Path, cwd: Path | None = None) -> str:
         """What a command of Slurm says."""
-        done = subprocess.run(
-            [str(word) for word in command],
-            cwd=cwd,
-            env={**os.environ, **self.settings},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-        assert done.returncode == 0, f"{command}: {done.stderr or done.stdout}"
-        return done.stdout
+        return said(*command, settings=self.settings, cwd=cwd)
 
     def jobs(self) -> list[str]:
         """The jobs that wait, run or are being ended."""

@@ -4,8 +4,23 @@ import pytest
 
 from executors.kubernetes import running_kubernetes
 from executors.servers import running_gateway, running_scheduler
+from tilepipe.executors.cluster import cluster_spec, open_cluster
 
-__all__ = ["gateway", "kubernetes_server", "scheduler", "shared_scheduler"]
+__all__ = ["gateway", "kubernetes_server", "opened", "scheduler", "shared_scheduler"]
+
+
+@pytest.fixture
+def opened():
+    """Opens clusters and closes them after the test."""
+    clusters = []
+
+    def open_one(document):
+        clusters.append(open_cluster(cluster_spec(document)))
+        return clusters[-1]
+
+    yield open_one
+    for cluster in clusters:
+        cluster.close()
 
 
 @pytest.fixture

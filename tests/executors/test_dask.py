@@ -102,6 +102,16 @@ def test_a_call_that_waits_where_another_ends_the_worker_is_not_lost(executor):
     assert found[1:] == list(range(0, 27, 3))
 
 
+def test_a_worker_that_ends_idle_makes_no_call_suspect(tmp_path):
+    with running_scheduler(tmp_path) as own, Dask(cluster=own.address) as executor:
+        executor.share(3, calls=10)
+        own.kill_worker(own.workers[0])
+        assert until(lambda: executor._link.cluster.client.scheduler_info(n_workers=0)["n_workers"] == 1)
+
+        assert outcomes(executor, [executor.submit(multiply, item) for item in range(10)]) == list(range(0, 30, 3))
+        assert not executor._careful
+
+
 def test_a_result_that_went_with_its_worker_is_made_again_under_the_same_connection(tmp_path, monkeypatch):
     monkeypatch.setattr("tilepipe.executors.link.RENEWALS", 0)
     with running_scheduler(tmp_path) as own, Dask(cluster=own.address) as executor:

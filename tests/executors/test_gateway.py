@@ -7,23 +7,14 @@ import pytest
 
 from executors.servers import HERE, free_port, until
 from tilepipe.errors import ClusterError, RecipeError
-from tilepipe.executors.cluster import cluster_spec, open_cluster
 
 pytestmark = [pytest.mark.gateway, pytest.mark.slow]
 
 
 @pytest.fixture
-def opened(gateway):
-    """Opens clusters of the gateway and closes them after the test."""
-    clusters = []
-
-    def open_one(**changes):
-        clusters.append(open_cluster(cluster_spec({**gateway.spec, **changes})))
-        return clusters[-1]
-
-    yield open_one
-    for cluster in clusters:
-        cluster.close()
+def opened(opened, gateway):
+    """Opens clusters of it, as it says by itself but for what a test changes."""
+    return lambda **changes: opened({**gateway.spec, **changes})
 
 
 def gone(gateway, *, timeout_s=20):

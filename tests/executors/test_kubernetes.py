@@ -36,17 +36,9 @@ def kubernetes(kubernetes_server, monkeypatch):
 
 
 @pytest.fixture
-def opened(kubernetes):
-    """Opens clusters and closes them after the test."""
-    clusters = []
-
-    def open_one(**changes):
-        clusters.append(open_cluster(cluster_spec({**kubernetes.spec, **changes})))
-        return clusters[-1]
-
-    yield open_one
-    for cluster in clusters:
-        cluster.close()
+def opened(opened, kubernetes):
+    """Opens clusters of it, as it says by itself but for what a test changes."""
+    return lambda **changes: opened({**kubernetes.spec, **changes})
 
 
 @pytest.fixture

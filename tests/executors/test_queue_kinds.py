@@ -20,7 +20,6 @@ import pytest
 from executors.projects import Project
 from executors.servers import alive, until
 from tilepipe.errors import ClusterError, RecipeError
-from tilepipe.executors.cluster import cluster_spec, open_cluster
 from tilepipe.executors.cluster_spec import QUEUES
 from tilepipe.executors.dask import Dask
 
@@ -150,20 +149,6 @@ def queue(request, tmp_path, monkeypatch):
     for job in queue.running():
         with suppress(ProcessLookupError):
             os.killpg(job, signal.SIGKILL)
-
-
-@pytest.fixture
-def opened():
-    """Opens clusters and closes them after the test."""
-    clusters = []
-
-    def open_one(document):
-        clusters.append(open_cluster(cluster_spec(document)))
-        return clusters[-1]
-
-    yield open_one
-    for cluster in clusters:
-        cluster.close()
 
 
 def test_every_kind_is_spoken_to():

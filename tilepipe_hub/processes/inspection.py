@@ -31,7 +31,8 @@ LINE = 8 * LONGEST
 """Characters; what stands for one letter in JSON may be six."""
 
 PATHS = ("PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "GDAL_DATA", "GDAL_DRIVER_PATH", "PROJ_DATA", "PROJ_LIB")
-"""Variables of our environment that the code may know, and whose files it may read."""
+"""Variables of our environment that the code may know, and whose files it may read: fewer than a job, for it reaches
+neither data nor hosts."""
 PASSED = (*PATHS, "PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "VIRTUAL_ENV")
 """All that it may know."""
 SET = {

@@ -128,6 +128,7 @@ class Process:
             try:
                 self._source.ask({"bury": self.pid})
             except OSError:
+                # With the process that kept it, the system has buried it already.
                 return
 
 
