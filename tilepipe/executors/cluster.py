@@ -199,15 +199,17 @@ def connected(place: Deployed | str, *, timeout_s: float) -> Client:
         ClusterError: none answers within the time.
     """
     address = place if isinstance(place, str) else place.scheduler_address
-    # Not every class of clusters has keys for its traffic.
-    security = getattr(place, "security", None)
+    # Not every class of clusters has keys for its traffic, or a loop that runs.
+    security, loop = getattr(place, "security", None), getattr(place, "loop", None)
     ends = time.monotonic() + timeout_s
     try:
         while True:
             left_s = max(ends - time.monotonic(), AGAIN_S)
             try:
                 # By its address: a client of a cluster as such waits until all its workers are there.
-                return Client(address, security=security, timeout=left_s, set_as_default=False, name="tilepipe")
+                return Client(
+                    address, loop=loop, security=security, timeout=left_s, set_as_default=False, name="tilepipe"
+                )
             except CommClosedError as error:
                 # One that is just being ended may still take a connection, and break it.
                 if isinstance(error, FatalCommClosedError) or time.monotonic() + AGAIN_S > ends:

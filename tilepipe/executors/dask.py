@@ -19,13 +19,13 @@ from tilepipe.errors import WorkerLost
 from tilepipe.executors.cluster import open_cluster
 from tilepipe.executors.cluster_spec import ClusterSpec, cluster_spec
 from tilepipe.executors.link import LOOK_S, Gone, Link
-from tilepipe.executors.remote import call_each
+from tilepipe.executors.remote import Answer, Answers, call_each
 from tilepipe.executors.witness import Note, Witness
 
 __all__ = ["Dask"]
 
 AHEAD = 2
-"""Tasks for each thread: one that runs and one that waits, so that no thread waits for the scheduler."""
+"""Tasks for each thread: one that runs and, once it does, one that waits, so that no thread waits for the scheduler."""
 
 TASKS_PER_S = 200
 """What a scheduler takes lightly; shorter calls are put together into one task."""
@@ -57,6 +57,7 @@ class _Task(NamedTuple):
 
     number: int
     calls: list[_Call]
+    settle_s: float
     future: "distributed.Future[Any]"
 
 
@@ -82,6 +83,10 @@ class Dask:
         self.worker_limit = self._link.memory()
         self._waiting: list[_Call] = []
         self._tasks: dict[int, _Task] = {}
+        self._begun: set[int] = set()
+        """Numbers of those tasks that a worker has told of."""
+        self._spent: list[distributed.Future[Any]] = []
+        """Of tasks that have ended; to let go of them at once would hold up those that are to start next."""
         self._resolved: set[Future[Any]] = set()
         self._number = 0
         self._seconds = 0.0
@@ -136,6 +141,7 @@ class Dask:
                 if not self._link.stands:
                     self._begin_anew()
                 self._flush()
+                self._spent.clear()
                 self._collect()
             except (CancelledError, OSError):
                 self._link.lost = True
@@ -146,11 +152,15 @@ class Dask:
         """Take up a lost connection; what was under way waits again."""
         self._waiting[:0] = [call for task in self._tasks.values() for call in task.calls]
         self._tasks.clear()
+        self._begun.clear()
         self._link.renew()
 
     def _flush(self) -> None:
-        """Hand calls that wait to the scheduler, the most urgent first, short ones together."""
-        room = AHEAD * self.workers - len(self._tasks)
+        """Hand calls that wait to the scheduler, the most urgent first, short ones together.
+
+        As many as there are threads wait there to be begun: it gives all it has to the workers that have come so far.
+        """
+        room = self.workers + min(len(self._begun), (AHEAD - 1) * self.workers) - len(self._tasks)
         if not self._waiting or room <= 0:
             return
         together = min(self._together, -(-len(self._waiting) // room))
@@ -173,17 +183,18 @@ class Dask:
     def _start(self, bundles: list[list[_Call]], priority: int) -> None:
         numbers = range(self._number, self._number + len(bundles))
         self._number += len(bundles)
+        settle_s = [SETTLE_S if self._careful and len(calls) == 1 else 0.0 for calls in bundles]
         futures = self._link.cluster.client.map(
             call_each,
             [self._link.run] * len(bundles),
             [pickle.dumps([(call.call, call.item) for call in calls]) for calls in bundles],
-            [SETTLE_S if self._careful and len(calls) == 1 else 0.0 for calls in bundles],
+            settle_s,
             key=[self._link.key(number) for number in numbers],
             priority=priority,
             pure=False,
         )
-        for number, calls, future in zip(numbers, bundles, futures, strict=True):
-            self._tasks[number] = _Task(number, calls, future)
+        for number, calls, settles, future in zip(numbers, bundles, settle_s, futures, strict=True):
+            self._tasks[number] = _Task(number, calls, settles, future)
             future.add_done_callback(lambda _, number=number: self._link.news.put(number))
 
     def _collect(self) -> None:
@@ -194,6 +205,9 @@ class Dask:
             while True:
                 if isinstance(news, Note):
                     self._witness.hear(news)
+                    self._begun.update(self._tasks.keys() & {news.call})
+                elif isinstance(news, Answer):
+                    self._told(news)
                 elif isinstance(news, Gone):
                     self._lose(news)
                 else:
@@ -201,6 +215,11 @@ class Dask:
                 news = self._link.news.get_nowait()
         except Empty:
             self._take(self._tasks[number] for number in ended if number in self._tasks)
+
+    def _told(self, answer: Answer) -> None:
+        task = self._tasks.get(answer.call)
+        if task is not None:
+            self._hand_on(task, pickle.loads(answer.pickled))  # noqa: S301 - from our workers, by our scheduler
 
     def _take(self, ended: Iterable[_Task]) -> None:
         """Hand on the results of tasks."""
@@ -218,21 +237,36 @@ class Dask:
             else:
                 # Not by us: the connection broke, if only for a moment.
                 self._link.lost = True
-        answers = self._link.cluster.client.gather([task.future for task in fine])
+        answers = self._link.cluster.client.gather([task.future for task in fine]) if fine else []
         for task, answer in zip(fine, answers, strict=True):
-            del self._tasks[task.number]
-            lately = answer.seconds / len(task.calls)
-            self._seconds += (lately - self._seconds) * (0.3 if self._seconds else 1)
-            for call, result in zip(task.calls, answer.results, strict=True):
-                call.future.set_result(result)
-                self._resolved.add(call.future)
+            if answer is None:
+                # It was told, and not heard.
+                self._again(task)
+            else:
+                self._hand_on(task, answer)
+
+    def _hand_on(self, task: _Task, answers: Answers) -> None:
+        """Hand on what came of a task."""
+        self._drop(task)
+        self._spent.append(task.future)
+        lately = answers.seconds / len(task.calls)
+        self._seconds += (lately - self._seconds) * (0.3 if self._seconds else 1)
+        for call, result in zip(task.calls, answers.results, strict=True):
+            call.future.set_result(result)
+            self._resolved.add(call.future)
+
+    def _drop(self, task: _Task) -> None:
+        del self._tasks[task.number]
+        self._begun.discard(task.number)
 
     def _lose(self, gone: Gone) -> None:
         """Take back from the scheduler what a worker ran when it ended; what only waited there moves on by itself."""
         peak, limit = self._witness.memory(gone.worker)
         reason = f"worker {gone.worker} ended (killed, out of memory, or crashed)"
         held = [number for number in gone.held if number in self._tasks]
-        ran = self._witness.ran(gone.worker, held)
+        # What is taken back may have gone to another worker before that was heard, and end it too.
+        silent = [number for number in held if not self._tasks[number].settle_s]
+        ran = self._witness.ran(gone.worker, held, silent=silent)
         for number in ran:
             task = self._tasks[number]
             task.future.cancel(force=True)
@@ -248,7 +282,7 @@ class Dask:
         if len(task.calls) > 1:
             self._again(task)
             return
-        del self._tasks[task.number]
+        self._drop(task)
         if isinstance(error, KilledWorker):
             error = WorkerLost("the worker ended (killed, out of memory, or crashed)")
         (call,) = task.calls
@@ -256,7 +290,7 @@ class Dask:
         self._resolved.add(call.future)
 
     def _again(self, task: _Task) -> None:
-        del self._tasks[task.number]
+        self._drop(task)
         for call in task.calls:
             call.alone = True
         self._waiting.extend(task.calls)

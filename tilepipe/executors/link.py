@@ -14,7 +14,7 @@ import distributed
 
 from tilepipe.errors import ClusterError
 from tilepipe.executors.cluster import Cluster
-from tilepipe.executors.remote import TOPIC, Carrier, running
+from tilepipe.executors.remote import SAID, TOPIC, Answer, Carrier, running
 from tilepipe.executors.witness import Note
 from tilepipe.versions import differences, versions
 
@@ -45,7 +45,7 @@ class Link:
     """Opened with a cluster, closed with it."""
 
     cluster: Cluster
-    news: "SimpleQueue[int | Note | Gone]" = field(default_factory=SimpleQueue)
+    news: "SimpleQueue[int | Note | Answer | Gone]" = field(default_factory=SimpleQueue)
     """What has happened: tasks that ended, what workers told, workers that went."""
     run: str = field(default_factory=lambda: uuid4().hex[:12])
     """Tells the tasks of this run from others at the scheduler."""
@@ -194,9 +194,10 @@ class Link:
 
     def _hear_worker(self, event: tuple[float, list[Any]]) -> None:
         """Called in the client's own thread."""
-        note = Note(*event[1])
-        if note.run == self.run:
-            self.news.put(note)
+        kind, *facts = event[1]
+        said = SAID[kind](*facts)
+        if said.run == self.run:
+            self.news.put(said)
 
     def _hear_scheduler(self, event: tuple[float, Any]) -> None:
         """Called in the client's own thread."""

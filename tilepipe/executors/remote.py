@@ -17,10 +17,13 @@ from tilepipe.executors.stop import stopping, told_by
 from tilepipe.executors.witness import Note
 from tilepipe.versions import differences, versions
 
-__all__ = ["TOPIC", "Answers", "Carrier", "call_each", "running"]
+__all__ = ["SAID", "TOPIC", "Answer", "Answers", "Carrier", "call_each", "running"]
 
 TOPIC = "tilepipe"
-"""Where workers tell what they run and how much memory they take."""
+"""Where workers tell what they run, what came of it, and how much memory they take."""
+
+MOST_TOLD_BYTES = 4096
+"""Larger answers have to be asked for: a scheduler keeps the last thousand things that were told."""
 
 SAMPLE_S = 0.05
 """Between two looks at the memory of a worker."""
@@ -40,6 +43,19 @@ class Answers(NamedTuple):
 
     results: list[Any]
     seconds: float
+
+
+class Answer(NamedTuple):
+    """Answers that are told by themselves: to ask for them takes three trips."""
+
+    run: str
+    call: int
+    """Number of the task that has ended."""
+    pickled: bytes
+
+
+SAID: dict[str, type[Note | Answer]] = {said.__name__: said for said in (Note, Answer)}
+"""What workers tell, by its name."""
 
 
 @dataclass(slots=True)
@@ -100,13 +116,16 @@ class Carrier(WorkerPlugin):
                 _tell(worker, Note(self.run, worker.address, -1, taken, _limit(worker)))
 
 
-def call_each(run: str, pickled: bytes, settle_s: float) -> Answers:
+def call_each(run: str, pickled: bytes, settle_s: float) -> Answers | None:
     """Make some calls with an item each, one after the other; the first exception ends them all.
 
     Args:
         run: whose shared value they get.
         pickled: a list of functions and items; in bytes, so that the scheduler need not look into it.
         settle_s: time for what this worker tells to be heard before the first call.
+
+    Returns:
+        What came of it, or None where it was told.
     """
     worker = get_worker()
     key = cast("tuple[str, int]", worker.get_current_task())
@@ -122,7 +141,12 @@ def call_each(run: str, pickled: bytes, settle_s: float) -> Answers:
             if stopping():
                 break
             results.append(call(value, item))
-    return Answers(results, time.perf_counter() - started)
+    answers = Answers(results, time.perf_counter() - started)
+    told = pickle.dumps(answers)
+    if len(told) > MOST_TOLD_BYTES:
+        return answers
+    _tell(worker, Answer(run, key[1], told))
+    return None
 
 
 def _keep_memory() -> None:
@@ -164,5 +188,5 @@ def _limit(worker: Worker) -> int:
     return worker.memory_manager.memory_limit or 0
 
 
-def _tell(worker: Worker, note: Note) -> None:
-    worker.log_event(TOPIC, list(note))
+def _tell(worker: Worker, said: Note | Answer) -> None:
+    worker.log_event(TOPIC, [type(said).__name__, *said])

@@ -44,13 +44,18 @@ class Witness:
         if note.call >= 0:
             told.started.append(note.call)
 
-    def ran(self, worker: str, held: Collection[int]) -> set[int]:
+    def ran(self, worker: str, held: Collection[int], *, silent: Collection[int]) -> set[int]:
         """Of the tasks that a worker held when it ended, those it had begun.
 
         One that ended before it could tell is taken to have begun what was given to it first.
+
+        Args:
+            worker: its address.
+            held: numbers of the tasks.
+            silent: those of them that begin without waiting until that was told.
         """
         told = self.told.get(worker, _Told())
-        return set(told.started).intersection(held) or set(sorted(held)[:1])
+        return set(told.started).intersection(held) or set(sorted(silent)[:1])
 
     def memory(self, worker: str) -> tuple[int | None, int | None]:
         """The most memory a worker was seen to take and what it was allowed, in bytes; None where not known."""
