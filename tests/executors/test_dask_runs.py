@@ -77,7 +77,8 @@ def test_never_more_is_with_the_scheduler_than_it_can_give_away_soon(project, sh
         held = [client.run_on_scheduler(tasks) for _ in project.outcomes(Dask(cluster=shared.address))]
 
     assert len(held) > 8
-    assert max(held) <= 4
+    # Two for each of two threads, and as many that have ended and are let go of next.
+    assert max(held) <= 8
 
 
 def test_nothing_of_a_run_stays_on_the_workers(project, shared):
