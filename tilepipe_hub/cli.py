@@ -78,8 +78,9 @@ def serve(host: str | None, port: int | None, store: str | None, config: str | N
 @hub.command()
 @store_option
 @config_option
+@click.option("--alive-file", metavar="FILE", help="Touch it every second or so, while the worker does not hang.")
 @click.option("--beside", is_flag=True, hidden=True, help="End when standard input does.")
-def work(store: str | None, config: str | None, *, beside: bool) -> None:
+def work(store: str | None, config: str | None, *, alive_file: str | None, beside: bool) -> None:
     """Take jobs and run them until SIGTERM; run as many as you like, on any host."""
     settings = _settings(config, store=store)
     stopping, news = threading.Event(), threading.Event()
@@ -94,7 +95,7 @@ def work(store: str | None, config: str | None, *, beside: bool) -> None:
         threading.Thread(target=_await_end, args=(stopping, news), daemon=True).start()
     worker, callback = import_module("tilepipe_hub.worker"), import_module("tilepipe_hub.callback")
     with callback.Callbacks(settings) as callbacks:
-        worker.work(settings, stopping=stopping, followers=callbacks, news=news)
+        worker.work(settings, stopping=stopping, followers=callbacks, news=news, alive_file=alive_file)
 
 
 @hub.command()

@@ -19,6 +19,7 @@ from uuid import uuid4
 
 from tilepipe_hub.errors import StoreError
 from tilepipe_hub.job import Job, Progress
+from tilepipe_hub.running.alive import Alive
 from tilepipe_hub.running.attend import Rules, attend, give_up
 from tilepipe_hub.running.child import Child, Undertaking, filled_here, secrets_here
 from tilepipe_hub.running.confine import guards_ports, is_possible, lacking, place_of
@@ -44,6 +45,8 @@ PATIENCE_S = 2.0
 """Of one call to the store; what matters is called again."""
 OPENING_S = 60.0
 EXPIRE_S = 60.0
+TURN_S = 1.0
+"""The longest that the loop rests before it says again that it lives."""
 CLUSTER_GRACE_S = 10.0
 """For a job that has a cluster to close."""
 BEYOND = "other files and hosts by nothing: their tiles are made by a cluster that is not of this machine"
@@ -69,6 +72,8 @@ class Worker:
     settings: Settings
     name: str
     followers: Followers | None = None
+    alive: Alive | None = None
+    """Is told of each turn of the loop."""
     traces: Traces = field(default_factory=partial(Traces, None, service=""))
     _jobs: dict[str, threading.Thread] = field(default_factory=dict)
     _news: threading.Event | None = None
@@ -100,18 +105,31 @@ class Worker:
         log.info("worker %s waits for jobs", self.name)
         self._news = news
         while not stopping.is_set():
+            self._turn()
             if len(self._jobs) < rules.concurrency:
                 self._warm()
                 if self._take():
                     continue
-            (news or stopping).wait(rules.poll_s)
+            self._rest(news or stopping)
             if news is not None:
                 news.clear()
         self._draining = time.monotonic()
         log.info("worker %s takes no more jobs and waits for %d", self.name, len(self._jobs))
         for thread in list(self._jobs.values()):
-            thread.join()
+            while thread.is_alive():
+                self._turn()
+                thread.join(TURN_S)
         self._let_go()
+
+    def _turn(self) -> None:
+        if self.alive is not None:
+            self.alive.tell()
+
+    def _rest(self, until: threading.Event) -> None:
+        """Wait for the event, at most until it is time to look for a job again."""
+        ends = time.monotonic() + self.settings.worker.poll_s
+        while (left := ends - time.monotonic()) > 0 and not until.wait(min(left, TURN_S)):
+            self._turn()
 
     def _let_go(self) -> None:
         if self._spare is not None:
@@ -250,15 +268,20 @@ def work(
     stopping: threading.Event,
     followers: Followers | None = None,
     news: threading.Event | None = None,
+    alive_file: str | None = None,
 ) -> None:
-    """Be a worker until *stopping* is set; *news* as of `Worker.run`.
+    """Be a worker until *stopping* is set; *news* as of `Worker.run`, *alive_file* as of `Alive`.
 
     Raises:
-        SettingsError: the memory is no size.
+        SettingsError: the memory is no size, or the sign of life has no place.
         RecipeError: a name in the cluster is not set.
         StoreError: the store cannot be opened.
     """
     _check(settings.worker)
+    alive = Alive(alive_file) if alive_file is not None else None
+    # Before the store is opened, which may take a minute.
+    if alive is not None:
+        alive.begin()
     name = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:4]}"
     url = settings.store.url.get_secret_value()
     # A worker may be started together with its store.
@@ -267,7 +290,8 @@ def work(
         open_store(url, keep_s=settings.store.keep_s, patience_s=PATIENCE_S) as store,
         closing(Traces(settings.otlp_endpoint, service="tilepipe-hub-worker")) as traces,
     ):
-        Worker(store=store, settings=settings, name=name, followers=followers, traces=traces).run(stopping, news)
+        worker = Worker(store=store, settings=settings, name=name, followers=followers, alive=alive, traces=traces)
+        worker.run(stopping, news)
 
 
 def _nobody(_progress: Progress) -> None:

@@ -1,6 +1,13 @@
 """The chart: what Helm and Kubernetes say of it, and what the hub says of the settings it makes."""
 
 import json
+import os
+import posixpath
+import re
+import signal
+import subprocess
+import sys
+import time
 
 import helm_python
 import kubernetes_validate
@@ -8,6 +15,8 @@ import pytest
 import yaml
 
 from tilepipe_hub.settings import load_settings
+from tilepipe_hub.store.mongo import LONGEST_S, SHORTEST_S
+from tilepipe_hub.worker import OPENING_S
 
 VERSIONS = ["1.27", "1.30", "1.33", "1.37"]
 
@@ -23,6 +32,25 @@ def pods(documents):
         for (kind, name), document in documents.items()
         if kind in {"Deployment", "StatefulSet"}
     }
+
+
+def alive_file(container):
+    """What the worker touches."""
+    return container["args"][container["args"].index("--alive-file") + 1]
+
+
+def is_passed(container, path):
+    """Whether the worker's probe is, were its file another one."""
+    probe, path = container["livenessProbe"]["exec"]["command"], str(path)
+    command = [word.replace(alive_file(container), path) for word in probe]
+    return subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode == 0
+
+
+def until(condition, within_s=20):
+    ends = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < ends
+        time.sleep(0.05)
 
 
 def test_helm_finds_nothing_to_mend(chart, values):
@@ -209,6 +237,68 @@ def test_the_hub_is_probed_where_it_answers(chart, values):
 
     assert {container[probe]["httpGet"]["path"] for probe in ("startupProbe", "livenessProbe")} == {"/health"}
     assert container["readinessProbe"]["httpGet"]["path"] == "/ready"
+
+
+def test_a_worker_is_probed_by_a_file_that_it_may_write(chart, values):
+    pod = pods(chart.render(values))["tilepipe-worker"]
+    container = pod["containers"][0]
+    path = alive_file(container)
+    mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
+
+    mount = mounts[posixpath.dirname(path)]
+
+    assert not mount.get("readOnly")
+    assert {"name": mount["name"], "emptyDir": {}} in pod["volumes"]
+    for probe in ("startupProbe", "livenessProbe"):
+        assert path in container[probe]["exec"]["command"][-1], probe
+
+
+@pytest.mark.parametrize(("age_s", "passes"), [(-60, True), (0, True), (150, True), (210, False), (None, False)])
+def test_a_worker_that_is_silent_for_three_minutes_fails_its_probe(chart, trial, tmp_path, age_s, passes):
+    container = pods(chart.render(trial({})))["tilepipe-worker"]["containers"][0]
+    if age_s is not None:
+        (tmp_path / "alive").touch()
+        os.utime(tmp_path / "alive", (time.time() - age_s,) * 2)
+
+    assert is_passed(container, tmp_path / "alive") is passes
+
+
+def test_a_worker_may_open_its_store_before_it_is_judged(chart, trial):
+    """It touches the file before, and not until the store is open or has not been for this long and a slow call."""
+    probe = pods(chart.render(trial({})))["tilepipe-worker"]["containers"][0]["livenessProbe"]
+
+    minutes = int(re.search(r"-mmin -(\d+)", probe["exec"]["command"][-1])[1])
+
+    assert 60 * minutes > OPENING_S + LONGEST_S + SHORTEST_S
+
+
+def test_a_worker_that_hangs_is_not_given_the_time_to_drain(chart, trial):
+    pod = pods(chart.render(trial({"worker.drainSeconds": 600})))["tilepipe-worker"]
+
+    assert pod["containers"][0]["livenessProbe"]["terminationGracePeriodSeconds"] < 60
+
+
+@pytest.mark.slow
+def test_a_worker_of_the_chart_passes_its_probe_until_it_hangs(chart, trial, tmp_path):
+    container = pods(chart.render(trial({})))["tilepipe-worker"]["containers"][0]
+    path = tmp_path / "alive"
+    words = [str(path) if word == alive_file(container) else word for word in container["args"][1:]]
+    worker = subprocess.Popen([sys.executable, "-m", "tilepipe_hub", *words], cwd=tmp_path, stderr=subprocess.DEVNULL)
+    try:
+        until(lambda: is_passed(container, path))
+        os.utime(path, (0, 0))
+        until(lambda: is_passed(container, path))
+
+        worker.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, worker.pid, os.WSTOPPED)
+        os.utime(path, (0, 0))
+        time.sleep(3)
+
+        assert not is_passed(container, path)
+    finally:
+        worker.send_signal(signal.SIGCONT)
+        worker.terminate()
+        assert worker.wait(timeout=20) == 0
 
 
 def test_new_settings_start_new_pods(chart, trial):

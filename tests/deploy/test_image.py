@@ -136,6 +136,20 @@ def test_compose_gives_a_worker_time_to_drain(services, deploy):
     assert drain_s < 90
 
 
+def test_compose_looks_at_a_worker_as_the_chart_does(services, chart, trial):
+    pod = chart.render(trial({}))["Deployment", "tilepipe-worker"]["spec"]["template"]["spec"]
+    worker = services["worker"]
+
+    kind, line = worker["healthcheck"]["test"]
+
+    assert worker["command"] == pod["containers"][0]["args"]
+    # Compose writes the sign twice that begins its variables.
+    assert ["sh", "-c", line.replace("$$", "$")] == pod["containers"][0]["livenessProbe"]["exec"]["command"]
+    assert kind == "CMD-SHELL"
+    assert worker["read_only"] is True
+    assert "/tmp" in worker["tmpfs"]  # noqa: S108
+
+
 def test_settings_and_tiles_lie_where_all_can_see_them(services):
     def mounts(name):
         return {(item["source"], item["target"]) for item in services[name]["volumes"]}

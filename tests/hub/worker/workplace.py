@@ -104,11 +104,11 @@ class Workplace:
         path.write_text(yaml.safe_dump(merged))
         return path
 
-    def hire(self, **sections):
+    def hire(self, *options, **sections):
         """Start a worker."""
         with open(self.folder / f"worker-{len(self.workers)}.log", "ab") as log:
             worker = subprocess.Popen(
-                [sys.executable, "-m", "tilepipe_hub", "work", "--config", str(self.config(**sections))],
+                [sys.executable, "-m", "tilepipe_hub", "work", "--config", str(self.config(**sections)), *options],
                 stderr=log,
                 env={**os.environ, "SECRET_WORD": "hush-hush-77"},
             )

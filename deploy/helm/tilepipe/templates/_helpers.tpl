@@ -99,6 +99,15 @@ mongodb://tilepipe:{{ .Values.mongodb.password }}@{{ include "tilepipe.name" . }
 {{- end }}
 {{- end }}
 
+{{- define "tilepipe.aliveFile" -}}
+/tmp/worker-alive
+{{- end }}
+
+{{- /* Minutes for what takes seconds, and no Python: to end a worker that is merely slow would cost its jobs. */}}
+{{- define "tilepipe.aliveCheck" -}}
+command: [sh, -c, 'test -n "$(find {{ include "tilepipe.aliveFile" . }} -mmin -3)"']
+{{- end }}
+
 {{- define "tilepipe.placing" -}}
 {{- with .nodeSelector }}
 nodeSelector: {{- toYaml . | nindent 2 }}
