@@ -82,7 +82,8 @@ def create_app(
     service = Service(settings=settings, store=kept, catalog=catalog, submitted=news, traces=traces)
     gate = Gate(settings.auth, keys=KeySet(oidc, fetch_json) if oidc else None)
     app.state.hub = Hub(settings=settings, service=service, gate=gate)
-    app.state.figures, app.state.look = operation.Figures(), operation.Look()
+    app.state.figures = operation.Figures()
+    app.state.reach, app.state.counts = operation.Look(ask=service.reach), operation.Look(ask=service.counts)
     for name, value in outputs.state().items():
         setattr(app.state, name, value)
     _tell_problems(app)

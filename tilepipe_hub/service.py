@@ -161,6 +161,14 @@ class Service:
         caller = _need(caller, "view")
         return self.store.find(query if caller.may("admin") else replace(query, owner=caller.owner))
 
+    def reach(self) -> None:
+        """Ask the store for next to nothing, however many jobs it has.
+
+        Raises:
+            StoreError: it is away.
+        """
+        self.store.find(Query(limit=1))
+
     def counts(self) -> Mapping[Status, int]:
         """How many jobs there are in each state."""
         return self.store.counts()

@@ -33,7 +33,7 @@ from tilepipe_hub.running.spawner import Spawner
 from tilepipe_hub.running.telling import Telling
 from tilepipe_hub.settings import Settings
 from tilepipe_hub.settings import Worker as WorkerSettings
-from tilepipe_hub.store import Store, open_store
+from tilepipe_hub.store import Query, Store, open_store
 from tilepipe_hub.telemetry import Traces
 from tilepipe_hub.work import Work, work_of
 
@@ -145,7 +145,7 @@ class Worker:
         began = time.monotonic()
         try:
             if self._away:
-                self.store.counts()
+                self.store.find(Query(limit=1))
                 self._away, self._claim_from = False, time.monotonic() + 2 * self.settings.worker.beat_s
                 return False
             job = self.store.claim(self.name, lease_s=self.settings.worker.lease_s)

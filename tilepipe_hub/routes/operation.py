@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Generic, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
@@ -13,9 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tilepipe_hub.errors import NotAllowed, NotKnown, StoreError
-from tilepipe_hub.job import Status
 from tilepipe_hub.routes.answering import json_response
-from tilepipe_hub.routes.asking import Hub, caller_of, hub_of
+from tilepipe_hub.routes.asking import caller_of, hub_of
 from tilepipe_hub.routes.routing import Router
 from tilepipe_hub.routes.threads import in_thread
 
@@ -23,6 +23,7 @@ __all__ = ["Figures", "Look", "router"]
 
 AUDIT = logging.getLogger("tilepipe_hub.audit")
 
+Found = TypeVar("Found")
 router = Router()
 
 LOOK_S = 2.0
@@ -52,21 +53,22 @@ class Figures:
         self.requests, self.seconds, self.jobs = _registered(self.registry)
 
 
-@dataclass(slots=True)
-class Look:
-    """Looks at the store, one at a time however many ask, and apart from the requests that may all wait for it."""
+@dataclass(slots=True, kw_only=True)
+class Look(Generic[Found]):
+    """A question to the store, one at a time however many ask, and apart from the requests that may all wait for it."""
 
+    ask: Callable[[], Found]
     _thread: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, 1, thread_name_prefix="look"))
-    _under_way: asyncio.Future[Mapping[Status, int]] | None = None
+    _under_way: asyncio.Future[Found] | None = None
 
-    async def counts(self, hub: Hub) -> Mapping[Status, int]:
-        """How many jobs there are in each state.
+    async def answer(self) -> Found:
+        """What the store says.
 
         Raises:
-            StoreError: the store is away, or does not answer soon.
+            StoreError: it is away, or does not answer soon.
         """
         if self._under_way is None or self._under_way.done():
-            self._under_way = asyncio.get_running_loop().run_in_executor(self._thread, hub.service.counts)
+            self._under_way = asyncio.get_running_loop().run_in_executor(self._thread, self.ask)
             # Where nobody waits any more, nobody has to hear how it failed.
             self._under_way.add_done_callback(lambda look: look.cancelled() or look.exception())
         try:
@@ -84,7 +86,7 @@ async def health(_request: Request) -> Response:
 @router.at("/ready")
 async def ready(request: Request) -> Response:
     """That the service can take jobs; 503 while the store is away."""
-    await request.app.state.look.counts(hub_of(request))
+    await request.app.state.reach.answer()
     return json_response({"status": "ok"})
 
 
@@ -101,7 +103,7 @@ async def metrics(request: Request) -> Response:
             raise NotAllowed(f"the figures need the role admin; yours is {caller.role}")
     figures: Figures = request.app.state.figures
     try:
-        for status, count in (await request.app.state.look.counts(hub)).items():
+        for status, count in (await request.app.state.counts.answer()).items():
             figures.jobs.labels(status).set(count)
     except StoreError:
         figures.jobs.clear()
