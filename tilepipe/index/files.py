@@ -56,7 +56,7 @@ def write_index(
         bands=form.bands,
         nodata=form.nodata,
         created=created,
-        colors=("Red", "Green", "Blue", "Alpha") if form.bands == 4 and form.dtype == "uint8" else (),
+        colors=form.colors,
     )
     first = prototype(tile_set)
     for old in fillers:
