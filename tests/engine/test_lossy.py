@@ -32,7 +32,7 @@ def test_the_bytes_do_not_depend_on_how_many_workers_there_are(project):
     project.run()
     wanted = project.files()
 
-    with Threads(64) as executor:
+    with Threads(4) as executor:
         project.run(executor=executor, overwrite=True)
 
     assert len(wanted) > 50

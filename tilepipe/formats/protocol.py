@@ -18,11 +18,14 @@ class Format(Protocol):
     """End of the file names, without the dot."""
     media_type: str
     """As STAC and HTTP have it."""
-    exact: bool
-    """Whether decoding gives back what was encoded, bit by bit.
 
-    Where it does not, overviews are made of what the files hold, so that they do not depend on who made which tile.
-    """
+    @property
+    def exact(self) -> bool:
+        """Whether decoding gives back what was encoded, bit by bit.
+
+        Where it does not, overviews are made of what the files hold, so that they do not depend on who made which tile.
+        """
+        ...
 
     @property
     def colors(self) -> tuple[str, ...]:
