@@ -187,6 +187,7 @@ def test_empty_tiles_leave_no_file_and_a_second_run_makes_nothing(project, outpu
 
 @pytest.mark.qgis
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 @pytest.mark.parametrize(
     "output", [{"format": "png", "bands": 3, "nodata": 0}, OUTPUTS["webp-rgba"]], ids=["png", "webp"]
 )

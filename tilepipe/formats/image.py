@@ -1,6 +1,6 @@
 """How pixels become the bytes of an image that does not say where it lies, and pixels again, by GDAL's drivers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import rasterio
@@ -12,7 +12,7 @@ from tilepipe.formats.fitting import same
 from tilepipe.geo.grid import Grid
 from tilepipe.geo.raster import Pixels
 
-__all__ = ["ALPHA", "check_kind", "colors_of", "read_image", "write_image"]
+__all__ = ["check_kind", "colors_of", "read_image", "write_image"]
 
 ALPHA = {2: ("Gray", "Alpha"), 4: ("Red", "Green", "Blue", "Alpha")}
 """What the bands show, by how many there are, where the last one is transparency."""
@@ -44,16 +44,21 @@ def colors_of(bands: int) -> tuple[str, ...]:
 
 
 def write_image(
-    pixels: Pixels, *, driver: str, nodata: float | None = None, tags: dict[str, str] | None = None, **options: str
+    pixels: Pixels,
+    *,
+    driver: str,
+    options: Mapping[str, str],
+    nodata: float | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> bytes:
     """The bytes of an image of *pixels* `(band, row, col)`.
 
     Args:
         pixels: of a dtype that the driver has.
         driver: GDAL's name of it.
+        options: of the driver.
         nodata: value that the file is to declare.
         tags: metadata by which drivers are told what they have no option for.
-        options: of the driver.
 
     Raises:
         OutputError: GDAL cannot write it.
@@ -95,19 +100,22 @@ def read_image(
     Raises:
         OutputError: the bytes are not such an image.
     """
-    left, top = 0, grid.height
+    # Placed anywhere, for the reason that PLACE has.
+    placed = f"vrt://{{}}?if={driver}&a_ullr=0,1,1,0"
     try:
-        with rasterio.Env(GDAL_PAM_ENABLED="NO"), MemoryFile(payload) as file:
-            placed = f"vrt://{file.name}?if={driver}&a_ullr={left},{top},{grid.width},0"
-            with rasterio.open(placed) as dataset:
-                found, kinds, declared = (dataset.count, *dataset.shape), set(dataset.dtypes), dataset.nodata
-                if found[0] not in counts or found[1:] != grid.shape:
-                    raise OutputError(f"the {driver} has the shape {found}, not {(counts[0], *grid.shape)}")
-                if kinds != {like.name}:
-                    raise OutputError(f"the {driver} has {', '.join(sorted(kinds))} pixels, not {like.name}")
-                if not same(declared, nodata):
-                    raise OutputError(f"the {driver}'s nodata is {declared}, not {nodata}")
-                pixels: Pixels = dataset.read()
+        with (
+            rasterio.Env(GDAL_PAM_ENABLED="NO"),
+            MemoryFile(payload) as file,
+            rasterio.open(placed.format(file.name)) as dataset,
+        ):
+            found, kinds, declared = (dataset.count, *dataset.shape), set(dataset.dtypes), dataset.nodata
+            if found[0] not in counts or found[1:] != grid.shape:
+                raise OutputError(f"the {driver} has the shape {found}, not {(counts[0], *grid.shape)}")
+            if kinds != {like.name}:
+                raise OutputError(f"the {driver} has {', '.join(sorted(kinds))} pixels, not {like.name}")
+            if not same(declared, nodata):
+                raise OutputError(f"the {driver}'s nodata is {declared}, not {nodata}")
+            pixels: Pixels = dataset.read()
     except RasterioError as error:
         raise OutputError(f"not a whole {driver} of {len(payload)} bytes") from error
     return pixels

@@ -49,7 +49,7 @@ class JPEG:
 
     def encode(self, raster: Raster) -> bytes:
         check_fit(raster, bands=self.bands, dtype=self.dtype, nodata=None)
-        return write_image(raster.pixels, driver="JPEG", quality=str(self.quality))
+        return write_image(raster.pixels, driver="JPEG", options={"quality": str(self.quality)})
 
     def decode(self, payload: bytes, grid: Grid) -> Raster:
         if not payload.endswith(END):

@@ -64,10 +64,11 @@ class PNG:
 
     def encode(self, raster: Raster) -> bytes:
         check_fit(raster, bands=self.bands, dtype=self.dtype, nodata=self.nodata)
-        colour = (
-            {"NODATA_VALUES": " ".join([str(self.nodata)] * 3)} if self.bands == 3 and self.nodata is not None else {}
-        )
-        return write_image(raster.pixels, driver="PNG", nodata=self.nodata, tags=colour, zlevel=str(self.zlevel))
+        tags = {}
+        if self.bands == 3 and self.nodata is not None:
+            tags["NODATA_VALUES"] = " ".join([str(self.nodata)] * 3)
+        options = {"zlevel": str(self.zlevel)}
+        return write_image(raster.pixels, driver="PNG", options=options, nodata=self.nodata, tags=tags)
 
     def decode(self, payload: bytes, grid: Grid) -> Raster:
         if not payload.endswith(END):

@@ -61,7 +61,7 @@ class WebP:
         check_fit(raster, bands=self.bands, dtype=self.dtype, nodata=None)
         # Without `exact`, which takes a number, the colours of transparent pixels would be others.
         how = {"lossless": "YES", "exact": "1"} if self.lossless else {"lossless": "NO"}
-        return write_image(raster.pixels, driver="WEBP", quality=str(self.quality), **how)
+        return write_image(raster.pixels, driver="WEBP", options={"quality": str(self.quality), **how})
 
     def decode(self, payload: bytes, grid: Grid) -> Raster:
         if int.from_bytes(payload[4:HEADER], "little") + HEADER != len(payload):

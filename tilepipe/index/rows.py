@@ -109,6 +109,10 @@ def _add(band: Element, name: str, grid: Grid, *, frame: Grid, number: str, bloc
         BlockXSize=str(block[1]),
         BlockYSize=str(block[0]),
     )
-    size = {"xSize": f"{right - left:.17g}", "ySize": f"{bottom - top:.17g}"}
-    SubElement(source, "SrcRect", xOff=f"{left - x:.17g}", yOff=f"{top - y:.17g}", **size)
-    SubElement(source, "DstRect", xOff=f"{left:.17g}", yOff=f"{top:.17g}", **size)
+    size = {"xSize": _number(right - left), "ySize": _number(bottom - top)}
+    SubElement(source, "SrcRect", {"xOff": _number(left - x), "yOff": _number(top - y), **size})
+    SubElement(source, "DstRect", {"xOff": _number(left), "yOff": _number(top), **size})
+
+
+def _number(pixels: float) -> str:
+    return f"{pixels:.17g}"
