@@ -6,18 +6,21 @@ Each row of tiles is a file of its own, so that a reader parses the rows it look
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from xml.etree.ElementTree import Element, SubElement
+from typing import NamedTuple
+from xml.etree.ElementTree import Comment, SubElement
 
 from tilepipe.geo.grid import Grid
-from tilepipe.geo.pyramid import Tile
 from tilepipe.index.extent import Level, Limits, raster_grid
 from tilepipe.index.stac import TileSet, listed
-from tilepipe.index.vrt import band_element, raster_element, text_of
+from tilepipe.index.vrt import GDAL_TYPES, band_element, raster_element, text_of
 
 __all__ = ["row_twin"]
 
 BLOCK_PX = 128
 """Side of the blocks of a virtual raster, where it is as large."""
+
+PLACE = "sources"
+"""Marks where they are to stand in the text of a band."""
 
 Stored = Callable[[int, int], Sequence[int]]
 """Zoom and row to the columns of the tiles that are there."""
@@ -38,17 +41,13 @@ def row_twin(tile_set: TileSet, stored: Stored) -> Iterator[tuple[str, str]]:
             cols = [col for col in stored(level.zoom, row) if first <= col <= last]
             if cols:
                 rows.append(row)
-                yield f"{level.zoom}/{row}.vrt", text_of(_row(tile_set, level, row=row, cols=cols))
+                yield f"{level.zoom}/{row}.vrt", _row(tile_set, level, row=row, cols=cols)
         if level != shown[-1]:
             frame = _shrunk(whole, shown[-1].zoom - level.zoom)
-            yield f"{level.zoom}/level.vrt", text_of(_level(tile_set, level, frame=frame, rows=rows, folder=""))
-    root = _level(tile_set, shown[-1], frame=whole, rows=rows, folder=f"{shown[-1].zoom}/")
-    for number, band in enumerate(root.findall("VRTRasterBand"), 1):
-        for level in reversed(shown[:-1]):
-            overview = SubElement(band, "Overview")
-            SubElement(overview, "SourceFilename", relativeToVRT="1").text = f"{level.zoom}/level.vrt"
-            SubElement(overview, "SourceBand").text = str(number)
-    yield "stac.vrt", text_of(root)
+            yield f"{level.zoom}/level.vrt", _level(tile_set, level, frame=frame, rows=rows)
+    overviews = [f"{level.zoom}/level.vrt" for level in reversed(shown[:-1])]
+    folder = f"{shown[-1].zoom}/"
+    yield "stac.vrt", _level(tile_set, shown[-1], frame=whole, rows=rows, folder=folder, overviews=overviews)
 
 
 def _shrunk(grid: Grid, zooms: int) -> Grid:
@@ -62,57 +61,83 @@ def _shrunk(grid: Grid, zooms: int) -> Grid:
     )
 
 
-def _row(tile_set: TileSet, level: Level, *, row: int, cols: Sequence[int]) -> Element:
+def _row(tile_set: TileSet, level: Level, *, row: int, cols: Sequence[int]) -> str:
     limits = Limits(row, row, level.limits.min_col, level.limits.max_col)
     frame = raster_grid(tile_set.pyramid, Level(level.zoom, limits))
+    height, width = tile_set.pyramid.tile_shape(level.zoom)
+    files = [
+        _File(f"{row}/{col}.{tile_set.extension}", x=(col - limits.min_col) * width, y=0, height=height, width=width)
+        for col in cols
+    ]
+    return _text(tile_set, frame, [file.source(frame, block=(1, width)) for file in files], masks=True)
+
+
+def _level(
+    tile_set: TileSet,
+    level: Level,
+    *,
+    frame: Grid,
+    rows: Sequence[int],
+    folder: str = "",
+    overviews: Sequence[str] = (),
+) -> str:
+    sources = []
+    for row in rows:
+        limits = Limits(row, row, level.limits.min_col, level.limits.max_col)
+        grid = raster_grid(tile_set.pyramid, Level(level.zoom, limits))
+        # Whole pixels come out as such; only levels at which the raster is less than a tile start within one.
+        x = round((grid.left - frame.left) / frame.resolution, 6)
+        y = round((frame.top - grid.top) / frame.resolution, 6)
+        file = _File(f"{folder}{row}.vrt", x=x, y=y, height=grid.height, width=grid.width)
+        sources.append(file.source(frame, block=(min(BLOCK_PX, grid.height), min(BLOCK_PX, grid.width))))
+    return _text(tile_set, frame, sources, overviews=overviews)
+
+
+class _File(NamedTuple):
+    """Pixels of a file and where they lie in those of another one."""
+
+    name: str
+    x: float
+    y: float
+    height: int
+    width: int
+
+    def source(self, frame: Grid, *, block: tuple[int, int]) -> str:
+        """The part that lies in *frame*, as a source; `{band}` and `{type}` are left open.
+
+        Written as text: an element for each would take ten times as long.
+        """
+        left, top = max(self.x, 0), max(self.y, 0)
+        right, bottom = min(self.x + self.width, frame.width), min(self.y + self.height, frame.height)
+        size = f'xSize="{right - left:.17g}" ySize="{bottom - top:.17g}"'
+        # With all of its properties said, GDAL opens the file when it is looked at and not before.
+        return (
+            f'<SimpleSource><SourceFilename relativeToVRT="1">{self.name}</SourceFilename>'
+            "<SourceBand>{band}</SourceBand>"
+            f'<SourceProperties RasterXSize="{self.width}" RasterYSize="{self.height}" DataType="{{type}}" '
+            f'BlockXSize="{block[1]}" BlockYSize="{block[0]}"/>'
+            f'<SrcRect xOff="{left - self.x:.17g}" yOff="{top - self.y:.17g}" {size}/>'
+            f'<DstRect xOff="{left:.17g}" yOff="{top:.17g}" {size}/></SimpleSource>\n'
+        )
+
+
+def _text(
+    tile_set: TileSet, frame: Grid, sources: Sequence[str], *, overviews: Sequence[str] = (), masks: bool = False
+) -> str:
+    """A virtual raster of all bands; with *masks*, alpha is what the sources do not mask."""
     root = raster_element(frame)
-    tiles = [(f"{row}/{col}.{tile_set.extension}", tile_set.pyramid.grid(Tile(level.zoom, row, col))) for col in cols]
-    for number in range(tile_set.bands):
-        band = band_element(root, tile_set, number)
+    for band in range(tile_set.bands):
+        element = band_element(root, tile_set, band)
+        for name in overviews:
+            overview = SubElement(element, "Overview")
+            SubElement(overview, "SourceFilename", relativeToVRT="1").text = name
+            SubElement(overview, "SourceBand").text = str(band + 1)
+        element.append(Comment(PLACE))
+    head, *tails = text_of(root).split(f"<!--{PLACE}-->")
+    parts = [head]
+    for band, tail in enumerate(tails):
         # Files without transparency may lack the band that the others have, but none lacks a mask.
-        alpha = bool(tile_set.colors) and tile_set.colors[number] == "Alpha"
-        for name, grid in tiles:
-            block = (1, grid.width)
-            _add(band, name, grid, frame=frame, number="mask,1" if alpha else str(number + 1), block=block)
-    return root
-
-
-def _level(tile_set: TileSet, level: Level, *, frame: Grid, rows: Sequence[int], folder: str) -> Element:
-    root = raster_element(frame)
-    first, last = level.limits.min_col, level.limits.max_col
-    grids = [raster_grid(tile_set.pyramid, Level(level.zoom, Limits(row, row, first, last))) for row in rows]
-    for number in range(tile_set.bands):
-        band = band_element(root, tile_set, number)
-        for row, grid in zip(rows, grids, strict=True):
-            block = (min(BLOCK_PX, grid.height), min(BLOCK_PX, grid.width))
-            _add(band, f"{folder}{row}.vrt", grid, frame=frame, number=str(number + 1), block=block)
-    return root
-
-
-def _add(band: Element, name: str, grid: Grid, *, frame: Grid, number: str, block: tuple[int, int]) -> None:
-    """One more source of *band*: the part of a file's *grid* that lies in *frame*."""
-    x, y = (grid.left - frame.left) / frame.resolution, (frame.top - grid.top) / frame.resolution
-    # Whole pixels come out as such; only levels of less than a tile start within one.
-    x, y = round(x, 6), round(y, 6)
-    left, top = max(x, 0.0), max(y, 0.0)
-    right, bottom = min(x + grid.width, frame.width), min(y + grid.height, frame.height)
-    source = SubElement(band, "SimpleSource")
-    SubElement(source, "SourceFilename", relativeToVRT="1").text = name
-    SubElement(source, "SourceBand").text = number
-    # With all of these GDAL opens the file when it is looked at, not when the raster is opened.
-    SubElement(
-        source,
-        "SourceProperties",
-        RasterXSize=str(grid.width),
-        RasterYSize=str(grid.height),
-        DataType=band.get("dataType", ""),
-        BlockXSize=str(block[1]),
-        BlockYSize=str(block[0]),
-    )
-    size = {"xSize": _number(right - left), "ySize": _number(bottom - top)}
-    SubElement(source, "SrcRect", {"xOff": _number(left - x), "yOff": _number(top - y), **size})
-    SubElement(source, "DstRect", {"xOff": _number(left), "yOff": _number(top), **size})
-
-
-def _number(pixels: float) -> str:
-    return f"{pixels:.17g}"
+        alpha = masks and bool(tile_set.colors) and tile_set.colors[band] == "Alpha"
+        filled = "".join(sources).replace("{band}", "mask,1" if alpha else str(band + 1))
+        parts += [filled.replace("{type}", GDAL_TYPES[tile_set.dtype]), tail]
+    return "".join(parts)

@@ -11,7 +11,7 @@ from tilepipe.geo.grid import Grid
 from tilepipe.index.extent import raster_grid
 from tilepipe.index.stac import TileSet, listed
 
-__all__ = ["band_element", "raster_element", "text_of", "vrt_twin"]
+__all__ = ["GDAL_TYPES", "band_element", "raster_element", "text_of", "vrt_twin"]
 
 GDAL_TYPES = {
     "uint8": "Byte",
