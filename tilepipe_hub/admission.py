@@ -18,7 +18,7 @@ from tilepipe_hub.processes.echo import echo
 from tilepipe_hub.processes.given import Fetched, Link, Value
 from tilepipe_hub.processes.inputs import Checked, links_to_fetch
 from tilepipe_hub.processes.limits import Limits
-from tilepipe_hub.processes.request import check_request
+from tilepipe_hub.processes.request import check_request, place_of
 from tilepipe_hub.processes.values import Problem
 from tilepipe_hub.settings import Settings
 from tilepipe_hub.work import Work
@@ -83,8 +83,11 @@ def admit(
     work = _work(entry, checked, settings=settings, catalog=catalog)
     problems = [
         *_callback_problems(checked, settings, resolve),
-        *_data_problems(checked, work, settings, resolve),
-        *_nodata_problems(work.recipe or {}),
+        *(_link_problems(checked) if work.recipe is None else ()),
+        *(
+            Problem(place_of(entry, checked, path), words)
+            for path, words in _recipe_problems(work.recipe or {}, _uploads(settings, work.folder), settings, resolve)
+        ),
         *_label_problems(body),
     ]
     if problems:
@@ -146,36 +149,41 @@ def _callback_problems(checked: Checked, settings: Settings, resolve: Resolve) -
             yield Problem(f"/subscriber/{name}", refusal)
 
 
-def _data_problems(checked: Checked, work: Work, settings: Settings, resolve: Resolve) -> Iterator[Problem]:
-    if work.recipe is None:
-        for given in checked.links():
-            if isinstance(place := link_place(given.href), str):
-                yield Problem(given.pointer, place)
-        return
-    own = f"{_uploads(settings, work.folder)}{os.sep}"
-    for pointer, name in references(work.recipe):
-        if name.startswith(own) or (pointer == "/area" and WKT.match(name)):
+def _link_problems(checked: Checked) -> Iterator[Problem]:
+    for given in checked.links():
+        if isinstance(place := link_place(given.href), str):
+            yield Problem(given.pointer, place)
+
+
+def _recipe_problems(
+    recipe: Mapping[str, Any], uploads: str, settings: Settings, resolve: Resolve
+) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What a recipe may not read, and lacks, by the keys to it."""
+    for path, name in references(recipe):
+        if name.startswith(f"{uploads}{os.sep}") or (path == ("area",) and WKT.match(name)):
             continue
         refusal = data_refusal(name, settings.fence) or _unreachable(name, settings, resolve)
         if refusal is not None:
-            yield Problem(pointer, refusal)
-    for pointer, text in crs_texts(work.recipe):
+            yield path, refusal
+    for path, text in crs_texts(recipe):
         if (refusal := crs_refusal(text)) is not None:
-            yield Problem(pointer, refusal)
+            yield path, refusal
+    if (lack := _nodata_refusal(recipe)) is not None:
+        yield ("output", "nodata"), lack
 
 
-def _nodata_problems(recipe: Mapping[str, Any]) -> Iterator[Problem]:
+def _nodata_refusal(recipe: Mapping[str, Any]) -> str | None:
     """What a GeoTIFF of whole numbers lacks; where values differ by zoom, the engine looks for itself."""
     output = recipe.get("output", {})
     dtype, nodata = output.get("dtype"), output.get("nodata", math.nan)
     form = output.get("format") or "gtiff"
     if form != "gtiff" or not isinstance(dtype, str) or not isinstance(nodata, int | float) or dtype not in RANGES:
-        return
+        return None
     low, high = RANGES[dtype]
-    if not (low <= nodata <= high and nodata == int(nodata)):
-        found = "is missing" if "nodata" not in output else f"is {nodata}"
-        words = f"{found}; {dtype} takes a whole number from {low} to {high}, or null where all counts"
-        yield Problem("/output/nodata", words)
+    if low <= nodata <= high and nodata == int(nodata):
+        return None
+    found = "is missing" if "nodata" not in output else f"is {nodata}"
+    return f"{found}; {dtype} takes a whole number from {low} to {high}, or null where all counts"
 
 
 def _unreachable(link: str, settings: Settings, resolve: Resolve) -> str | None:

@@ -214,14 +214,14 @@ def crs_refusal(text: str) -> str | None:
     return None
 
 
-def crs_texts(document: Any, pointer: str = "") -> Iterator[tuple[str, str]]:
-    """Each text below a key `crs` of a recipe, with its place."""
+def crs_texts(document: Any, *path: str) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Each text below a key `crs` of a recipe, with the keys to it."""
     if isinstance(document, Mapping):
         for key, item in document.items():
             if key == "crs" and isinstance(item, str):
-                yield f"{pointer}/crs", item
+                yield (*path, "crs"), item
             else:
-                yield from crs_texts(item, f"{pointer}/{key}")
+                yield from crs_texts(item, *path, key)
     elif isinstance(document, list):
         for place, item in enumerate(document):
-            yield from crs_texts(item, f"{pointer}/{place}")
+            yield from crs_texts(item, *path, str(place))

@@ -9,7 +9,6 @@ from tilepipe_hub.processes.describe import argument_ids, defaults
 from tilepipe_hub.processes.engine import ENGINE, area_of
 from tilepipe_hub.processes.given import Value
 from tilepipe_hub.processes.inputs import Checked
-from tilepipe_hub.processes.values import pointed
 
 __all__ = ["data_files", "image_ending", "make_recipe_document", "references", "texts"]
 
@@ -82,31 +81,31 @@ def data_files(entry: Entry, checked: Checked) -> dict[str, bytes]:
     }
 
 
-def references(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Each place in a recipe that names data, as a pointer into it, and the name; for a fence around what is read.
+def references(document: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Each place in a recipe that names data, as the keys to it, and the name; for a fence around what is read.
 
     Whatever is text below `inputs` is such a name, but for options that are known to name none.
     """
     for name, value in document.get("inputs", {}).items():
-        yield from texts(value, pointed("/inputs", name), without=PLACES)
+        yield from texts(value, "inputs", name, without=PLACES)
     area = document.get("area")
     if isinstance(area, str):
-        yield "/area", area
+        yield ("area",), area
     elif isinstance(area, dict) and isinstance(area.get("path"), str):
-        yield "/area/path", area["path"]
+        yield ("area", "path"), area["path"]
 
 
-def texts(value: Any, pointer: str, *, without: Collection[str] = ()) -> Iterator[tuple[str, str]]:
-    """Each text in *value* with its place, at any depth, but for what lies below the keys *without*."""
+def texts(value: Any, *path: str, without: Collection[str] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Each text in *value*, which lies at *path*, with its own path, but for what lies below the keys *without*."""
     if isinstance(value, str):
-        yield pointer, value
+        yield path, value
     elif isinstance(value, dict):
         for key, item in value.items():
             if key not in without:
-                yield from texts(item, pointed(pointer, key), without=without)
+                yield from texts(item, *path, key, without=without)
     elif isinstance(value, list):
         for place, item in enumerate(value):
-            yield from texts(item, pointed(pointer, place), without=without)
+            yield from texts(item, *path, str(place), without=without)
 
 
 def image_ending(text: str) -> str | None:

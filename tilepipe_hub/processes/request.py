@@ -18,7 +18,7 @@ from tilepipe_hub.processes.limits import Limits
 from tilepipe_hub.processes.signature import Argument, Signature
 from tilepipe_hub.processes.values import Problem, pointed
 
-__all__ = ["check_request"]
+__all__ = ["check_request", "place_of"]
 
 NAME = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 """What stands for a secret in a recipe; it is filled in on a worker, never here."""
@@ -65,18 +65,18 @@ def check_request(
         wrong += _value_problems(entry.signature, checked)
     if not wrong:
         document = make_recipe_document(entry, checked, output="output", data="data", catalog=catalog)
-        wrong = [Problem(_place(entry, checked, path), message) for path, message in recipe_problems(document)]
+        wrong = [Problem(place_of(entry, checked, path), message) for path, message in recipe_problems(document)]
     return list(dict.fromkeys(wrong)) or checked
 
 
 def _secret_problems(checked: Checked, secrets: Collection[str]) -> Iterator[Problem]:
     for values in checked.inputs.values():
         for value in values:
-            for pointer, text in texts(value.value if value.link is None else value.link, value.pointer):
+            for path, text in texts(value.value if value.link is None else value.link):
                 for name in NAME.findall(text):
                     if name not in secrets:
                         offered = f"those offered here are {', '.join(sorted(secrets)) or 'none'}"
-                        yield Problem(pointer, f"names the secret ${{{name}}}; {offered}")
+                        yield Problem(pointed(value.pointer, *path), f"names the secret ${{{name}}}; {offered}")
 
 
 def _value_problems(signature: Signature, checked: Checked) -> Iterator[Problem]:
@@ -176,8 +176,8 @@ def _hub_problems(recipe: Mapping[str, Any], catalog: Catalog) -> Iterator[tuple
         yield "output", f"is missing; write, for example, {json.dumps(EXAMPLES['output'])}"
 
 
-def _place(entry: Entry, checked: Checked, path: tuple[str, ...]) -> str:
-    """Where in the request it stands what is at *path* in the recipe."""
+def place_of(entry: Entry, checked: Checked, path: tuple[str, ...]) -> str:
+    """Where in the request stands what is at *path* in the recipe that is made of it; a pointer."""
     if entry.kind == "recipe":
         return pointed(checked.inputs["recipe"][0].pointer, *path)
     assert entry.signature is not None  # noqa: S101 - what is over tiles has one
@@ -185,5 +185,8 @@ def _place(entry: Entry, checked: Checked, path: tuple[str, ...]) -> str:
     if section in {"inputs", "parameters"} and rest:
         name, *rest = rest
         section = next((key for key, item in argument_ids(entry.signature).items() if item.name == name), name)
+    if section == "area" and rest[:1] == ["geojson"]:
+        # A request has GeoJSON as it is, see `area_of`.
+        rest = rest[1:]
     values = checked.inputs.get(section, ())
     return pointed(values[0].pointer if values else pointed("/inputs", section), *rest)

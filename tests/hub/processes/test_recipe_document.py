@@ -158,12 +158,12 @@ def test_every_name_of_data_in_a_recipe_is_told_to_the_fence(document):
     }
 
     assert dict(references({**recipe})) == {
-        "/inputs/dem/zoom<=4": "/etc/passwd",
-        "/inputs/dem/zoom>4/path/zoom<9": "a.tif",
-        "/inputs/dem/zoom>4/path/zoom>=9": "b",
-        "/area/path": "/etc/area.json",
+        ("inputs", "dem", "zoom<=4"): "/etc/passwd",
+        ("inputs", "dem", "zoom>4", "path", "zoom<9"): "a.tif",
+        ("inputs", "dem", "zoom>4", "path", "zoom>=9"): "b",
+        ("area", "path"): "/etc/area.json",
     }
-    assert dict(references(document("hillshade", GOOD))) == {"/inputs/dem": "https://data.example/dem.tif"}
+    assert dict(references(document("hillshade", GOOD))) == {("inputs", "dem"): "https://data.example/dem.tif"}
 
 
 AREAS = st.builds(

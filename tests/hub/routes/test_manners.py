@@ -94,7 +94,7 @@ def test_lists_on_pages_lead_on(hub):
 def test_whole_numbers_without_nodata_are_refused_at_once(hub, dem, output, words):
     document = check_exception(hub.execute(relief({"href": dem}, **output), "hillshade", prefer="respond-async"), 400)
 
-    assert document["errors"][0]["pointer"].endswith("/nodata")
+    assert document["errors"][0]["pointer"] == "/inputs/output/value/nodata"
     assert words in document["errors"][0]["detail"]
 
 

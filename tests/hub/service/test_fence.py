@@ -293,7 +293,11 @@ def test_a_crs_opens_no_file(crs):
 def test_every_crs_of_a_recipe_is_found():
     recipe = {"inputs": {"dem": {"path": "x", "crs": "A"}}, "area": {"crs": "B"}, "pyramid": {"grid": [{"crs": "C"}]}}
 
-    assert dict(crs_texts(recipe)) == {"/inputs/dem/crs": "A", "/area/crs": "B", "/pyramid/grid/0/crs": "C"}
+    assert dict(crs_texts(recipe)) == {
+        ("inputs", "dem", "crs"): "A",
+        ("area", "crs"): "B",
+        ("pyramid", "grid", "0", "crs"): "C",
+    }
 
 
 @pytest.mark.parametrize("link", ["https://data.example.com", "https://any.example:99", "https://rooted.example:8443"])
