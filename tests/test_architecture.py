@@ -33,7 +33,7 @@ FLOORS = [
     ["hub.auth", "hub.fetch"],
     ["hub.fence", "hub.guesses"],
     ["hub.settings", "hub.telemetry"],
-    ["hub.environment"],
+    ["hub.environment", "hub.networks"],
     ["hub.errors"],
     ["__main__"],
     ["cli"],

@@ -9,13 +9,14 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from tilepipe.errors import RecipeError, nearest
 from tilepipe.executors.cluster_spec import cluster_spec
 from tilepipe.recipe import load_mapping
 from tilepipe_hub.environment import CONFIG, merged, settings_in
 from tilepipe_hub.errors import SettingsError
+from tilepipe_hub.networks import Network, is_within, network_of
 
 __all__ = [
     "ROLES",
@@ -106,8 +107,13 @@ class Server(Section):
     listens at a loopback address, else any."""
     cors_origins: tuple[str, ...] = ()
     """Web pages of these origins may use the service; `*`: of all."""
-    trusted_proxies: tuple[str, ...] = ()
-    """Addresses of proxies whose `X-Forwarded-...` are believed."""
+    trusted_proxies: tuple[Annotated[Network, BeforeValidator(network_of)], ...] = ()
+    """Addresses of proxies whose `X-Forwarded-...` are believed, and networks of which all are: `10.0.0.7`,
+    `10.0.0.0/8`, `fd00::/8`."""
+
+    def trusts(self, address: str) -> bool:
+        """Whether a proxy is believed that has this address."""
+        return bool(self.trusted_proxies) and is_within(address, self.trusted_proxies)
 
 
 class Token(Section):

@@ -1,6 +1,5 @@
 """What a request says beside its path: who sends it, from where, in which form the answer is wanted, and how soon."""
 
-import ipaddress
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from starlette.requests import Request
 
 from tilepipe_hub.auth import Caller, Gate
 from tilepipe_hub.errors import BadQuery, BadRequest, TooLarge
+from tilepipe_hub.networks import address_in
 from tilepipe_hub.routes.problems import Unacceptable, UnknownMedia
 from tilepipe_hub.service import Service
 from tilepipe_hub.settings import Settings
@@ -56,34 +56,17 @@ def hub_of(request: Request) -> Hub:
 
 def address_of(request: Request) -> str:
     """Where a request comes from, as far as trusted proxies can tell."""
-    address = request.client.host if request.client else ""
-    said = request.headers.getlist("x-forwarded-for")
-    if not said:
+    server, address = hub_of(request).settings.server, request.client.host if request.client else ""
+    if not server.trusts(address):
         return address
-    trusted = {_address_in(item) or item for item in hub_of(request).settings.server.trusted_proxies}
     # Some proxies write a header of their own below that of the client, so all of them count, in their order. The
     # last entry was written by the proxy that called us, the one before by the proxy before it, and so on.
-    for entry in reversed(",".join(said).split(",")):
-        found = _address_in(entry)
-        if (_address_in(address) or address) not in trusted or found is None:
+    for entry in reversed(",".join(request.headers.getlist("x-forwarded-for")).split(",")):
+        found = address_in(entry)
+        if found is None or not server.trusts(address):
             break
         address = found
     return address
-
-
-def _address_in(entry: str) -> str | None:
-    """The address that an entry means, spelled as all are: some proxies write the port too."""
-    text = entry.strip()
-    if text.startswith("["):
-        text = text[1:].partition("]")[0]
-    elif text.count(":") == 1:
-        text = text.partition(":")[0]
-    try:
-        found = ipaddress.ip_address(text)
-    except ValueError:
-        return None
-    plain = getattr(found, "ipv4_mapped", None) or found
-    return None if "%" in text else str(plain)
 
 
 def caller_of(request: Request) -> Caller | None:
@@ -102,7 +85,7 @@ def base_of(request: Request) -> str:
     if server.base_url is not None:
         return server.base_url.rstrip("/")
     scheme, host = request.scope["scheme"], request.headers.get("host") or request.url.netloc
-    if request.client and request.client.host in server.trusted_proxies:
+    if request.client and server.trusts(request.client.host):
         said = request.headers.get("x-forwarded-proto", scheme).strip().lower()
         scheme = said if said in {"http", "https"} else scheme
         host = request.headers.get("x-forwarded-host", host).strip()

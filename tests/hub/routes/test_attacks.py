@@ -276,6 +276,7 @@ def test_past_the_limit_guesses_are_not_even_looked_at(tmp_path):
 
 
 TRUSTING = {"trusted_proxies": ["127.0.0.1", "10.0.0.7", "2001:db8::7"]}
+NETWORKS = {"trusted_proxies": ["127.0.0.0/8", "10.0.0.0/8", "fd00::/8"]}
 
 
 @pytest.mark.parametrize(
@@ -298,6 +299,9 @@ TRUSTING = {"trusted_proxies": ["127.0.0.1", "10.0.0.7", "2001:db8::7"]}
         (TRUSTING, ["6.6.6.6, 2001:db8::1, 2001:0db8:0::7"], "2001:db8::1"),
         (TRUSTING, ["::ffff:1.2.3.4"], "1.2.3.4"),
         (TRUSTING, ["fe80::1%a name"], "127.0.0.1"),
+        (NETWORKS, ["6.6.6.6, 1.2.3.4, 10.0.0.7, fd00::1"], "1.2.3.4"),
+        (NETWORKS, ["6.6.6.6, 10.1.2.3, ::ffff:10.9.9.9"], "6.6.6.6"),
+        (NETWORKS, ["6.6.6.6, 11.0.0.1"], "11.0.0.1"),
     ],
 )
 def test_only_trusted_proxies_say_where_a_request_comes_from(tmp_path, caplog, server, said, found):

@@ -225,9 +225,10 @@ def test_what_takes_too_long_to_wait_for_is_ended(hub):
     assert "running" not in [item["status"] for item in hub.client.get("/jobs").json()["jobs"]]
 
 
-def test_proxies_that_are_trusted_say_how_the_service_is_called(tmp_path):
+@pytest.mark.parametrize("proxies", ["127.0.0.1", "127.0.0.0/8", "::ffff:127.0.0.1"])
+def test_proxies_that_are_trusted_say_how_the_service_is_called(tmp_path, proxies):
     said = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "hub.example"}
-    with serving(tmp_path, worker=False, server={"trusted_proxies": ["127.0.0.1"]}) as hub:
+    with serving(tmp_path, worker=False, server={"trusted_proxies": [proxies]}) as hub:
         document = hub.client.get("/", headers=said).json()
         assert links_of(document, "self")[0]["href"].startswith("https://hub.example/")
     with serving(tmp_path, worker=False) as hub:

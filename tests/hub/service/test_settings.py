@@ -99,6 +99,10 @@ def test_two_underscores_make_a_setting_whatever_stands_between_them():
         ("worker: {lease_s: 5, beat_s: 4}", r"worker: lease_s is 5; it takes at least three times beat_s, 12"),
         ("worker: {executor: dask, cluster: {kind: local, workers: -1}}", "worker: .*workers"),
         ("auth: {tokens: [{sha256: short, owner: a}]}", r"auth\.tokens\.0\.sha256: string should match"),
+        ("server: {trusted_proxies: [10.0.0.7, proxy]}", r"server\.trusted_proxies\.1: is no address and no network;"),
+        ("server: {trusted_proxies: [10.0.0.0/33]}", r"proxies\.0: is no address and no network; .*10\.0\.0\.0/8"),
+        ("server: {trusted_proxies: [10.0.0.7:80]}", r"trusted_proxies\.0: is no address and no network"),
+        ("server: {trusted_proxies: [10.0.0.7/8]}", r"is an address within a network; .*10\.0\.0\.0/8"),
         ("- a", "expected keys"),
         ("server: {host: 0.0.0.0}", "would answer anybody at 0.0.0.0; set auth.tokens or auth.oidc"),
         ("server: {host: '::'}", "would answer anybody"),
@@ -108,6 +112,17 @@ def test_two_underscores_make_a_setting_whatever_stands_between_them():
 def test_a_mistake_is_told_with_its_place(text, message, tmp_path):
     with pytest.raises(SettingsError, match=message):
         load(text, tmp_path=tmp_path)
+
+
+def test_a_proxy_is_trusted_by_its_address_or_by_its_network(tmp_path):
+    text = "server: {trusted_proxies: [10.0.0.7, 192.168.0.0/16, 'fd00::/8', '::ffff:172.16.0.0/108']}"
+
+    server = load(text, tmp_path=tmp_path).server
+
+    trusted = ("10.0.0.7", "::ffff:10.0.0.7", "192.168.255.1", "fd00:0::1", "172.16.0.1", "172.31.255.255")
+    assert [address for address in trusted if not server.trusts(address)] == []
+    strangers = ("10.0.0.8", "192.169.0.1", "fe00::1", "172.32.0.1", "unix", "")
+    assert [address for address in strangers if server.trusts(address)] == []
 
 
 def test_mistakes_show_no_values(tmp_path):
