@@ -69,7 +69,8 @@ def create_app(
         if store is None:
             kept.close()
 
-    parts = [landing, processes, execution, jobs, outputs, operation, *([deploy] if settings.deploy else [])]
+    # Paths are tried in this order, and who waits for a job asks most often.
+    parts = [jobs, landing, processes, execution, outputs, operation, *([deploy] if settings.deploy else [])]
     app = Starlette(routes=[route for part in parts for route in part.router.routes], lifespan=life)
     app.router.redirect_slashes = False
     oidc = settings.auth.oidc

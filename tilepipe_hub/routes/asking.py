@@ -102,8 +102,16 @@ def _base(scheme: str, host: str) -> str:
 
 def accepts(request: Request) -> list[tuple[str, float]]:
     """Media types of the header `Accept` without parameters, the most wanted first; `*/*` where there is none."""
+    return _accepted(_accept_of(request))
+
+
+def _accept_of(request: Request) -> str:
+    return ", ".join(request.headers.getlist("accept"))
+
+
+def _accepted(header: str) -> list[tuple[str, float]]:
     found = []
-    for part in ", ".join(request.headers.getlist("accept")).split(","):
+    for part in header.split(","):
         kind, *parameters = (item.strip().lower() for item in part.split(";"))
         if "/" in kind:
             found.append((kind, _quality(parameters)))
@@ -121,19 +129,24 @@ def _quality(parameters: Sequence[str]) -> float:
     return 1.0
 
 
-def form_of(request: Request, offered: Sequence[str] = (JSON, HTML)) -> str:
+def form_of(request: Request, offered: tuple[str, ...] = (JSON, HTML)) -> str:
     """Which of the media types is sent: what `f` says, else what `Accept` wants most, else the first.
 
     Raises:
         BadQuery: `f` names no form.
         Unacceptable: none of them is wanted.
     """
-    asked = request.query_params.get("f")
+    return _form(request.query_params.get("f"), _accept_of(request), offered)
+
+
+# A client says the same with each request, and an answer asks several times.
+@lru_cache
+def _form(asked: str | None, header: str, offered: tuple[str, ...]) -> str:
     if asked is not None:
         if FORMS.get(asked) not in offered:
             raise BadQuery([("f", f"takes {' or '.join(key for key, kind in FORMS.items() if kind in offered)}")])
         return FORMS[asked]
-    wanted = accepts(request)
+    wanted = _accepted(header)
     scores = {kind: _wanted(kind, wanted) for kind in offered}
     best = max(offered, key=lambda kind: scores[kind])
     if scores[best] == 0:
