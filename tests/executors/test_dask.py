@@ -1,11 +1,16 @@
 """How calls travel through a Dask scheduler."""
 
+import pickle
+from queue import Empty
+
 import pytest
 
 from contracts.calls import end_worker, multiply, nap, refuse
 from executors.servers import running_scheduler, until
 from tilepipe.errors import RecipeError, WorkerLost
 from tilepipe.executors.dask import MOST_TOGETHER, Dask
+from tilepipe.executors.link import Gone
+from tilepipe.executors.remote import Answer, Answers
 
 pytestmark = pytest.mark.slow
 
@@ -148,6 +153,56 @@ def test_a_small_result_is_not_asked_for(executor, monkeypatch):
 
     assert outcomes(executor, [executor.submit(multiply, n) for n in range(10)]) == list(range(0, 30, 3))
     assert not asked
+
+
+def begun(executor, number):
+    """Wait until a worker has told that it makes a call."""
+    executor._flush()
+    while number not in executor._begun:
+        executor._collect()
+
+
+def test_what_was_told_by_a_worker_that_ends_then_is_not_made_again(executor, cluster):
+    executor.share(3, calls=1)
+    call = executor.submit(nap, 30)
+    begun(executor, 0)
+    # It could not be timed otherwise: the end of a task is told next to its answer.
+    executor._link.news.put(Answer(executor._link.run, 0, pickle.dumps(Answers(["told"], 30.0))))
+    assert outcomes(executor, [call]) == ["told"]
+
+    for worker in cluster.workers:
+        cluster.kill_computing(worker)
+    gone = executor._link.news.get(timeout=20)
+    while not isinstance(gone, Gone) or not gone.held:
+        gone = executor._link.news.get(timeout=20)
+    executor._lose(gone)
+
+    with cluster.client() as client:
+        assert until(lambda: started(client)[1] == 0, timeout_s=5)
+    cluster.wait_for(2)
+
+
+def test_what_ended_early_for_nobody_is_not_told(executor, cluster):
+    executor.share(3, calls=1)
+    executor.submit(nap, 0.5)
+    begun(executor, 0)
+    _, task = executor._tasks.popitem()
+    task.future.cancel(force=True)
+
+    with pytest.raises(Empty):
+        while not isinstance(executor._link.news.get(timeout=2), Answer):
+            pass
+
+
+def test_a_guess_blames_nobody(executor):
+    executor.share(3, calls=2)
+    calls = [executor.submit(nap, 0.2), executor.submit(nap, 0.2)]
+    executor._flush()
+    # Another worker has ended meanwhile.
+    executor._careful = True
+    executor._lose(Gone("tcp://127.0.0.1:1", [0, 1]))
+
+    assert outcomes(executor, calls) == [0.2, 0.2]
 
 
 def test_the_most_urgent_calls_start_first(executor):

@@ -183,18 +183,18 @@ class Dask:
     def _start(self, bundles: list[list[_Call]], priority: int) -> None:
         numbers = range(self._number, self._number + len(bundles))
         self._number += len(bundles)
-        settle_s = [SETTLE_S if self._careful and len(calls) == 1 else 0.0 for calls in bundles]
+        settle_s = SETTLE_S if self._careful else 0.0
         futures = self._link.cluster.client.map(
             call_each,
             [self._link.run] * len(bundles),
             [pickle.dumps([(call.call, call.item) for call in calls]) for calls in bundles],
-            settle_s,
+            [settle_s] * len(bundles),
             key=[self._link.key(number) for number in numbers],
             priority=priority,
             pure=False,
         )
-        for number, calls, settles, future in zip(numbers, bundles, settle_s, futures, strict=True):
-            self._tasks[number] = _Task(number, calls, settles, future)
+        for number, calls, future in zip(numbers, bundles, futures, strict=True):
+            self._tasks[number] = _Task(number, calls, settle_s, future)
             future.add_done_callback(lambda _, number=number: self._link.news.put(number))
 
     def _collect(self) -> None:
@@ -267,13 +267,14 @@ class Dask:
         # What is taken back may have gone to another worker before that was heard, and end it too.
         silent = [number for number in held if not self._tasks[number].settle_s]
         ran = self._witness.ran(gone.worker, held, silent=silent)
+        # What was told, and had no time to end there, would be made again elsewhere.
+        self._link.recall(set(gone.held).difference(held) | ran)
         for number in ran:
-            task = self._tasks[number]
-            task.future.cancel(force=True)
-            if self._careful:
-                self._fail(task, WorkerLost(reason, peak_bytes=peak, limit_bytes=limit))
+            if silent:
+                # One of these may have begun and not have told, and what came before it not that it had ended.
+                self._again(self._tasks[number])
             else:
-                self._again(task)
+                self._fail(self._tasks[number], WorkerLost(reason, peak_bytes=peak, limit_bytes=limit))
         self._careful = self._careful or bool(ran)
         self._witness.forget(gone.worker)
 

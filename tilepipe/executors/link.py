@@ -151,6 +151,11 @@ class Link:
         self.cluster.renew()
         self.prepare()
 
+    def recall(self, numbers: Collection[int]) -> None:
+        """Take tasks back from the scheduler, also those that we have let go of."""
+        client = self.cluster.client
+        client.cancel([distributed.Future(self.key(number), client) for number in numbers], force=True)
+
     def close(self, futures: "Collection[distributed.Future[Any]]") -> None:
         """End what goes on for this run, and let go of the cluster."""
         try:

@@ -143,7 +143,8 @@ def call_each(run: str, pickled: bytes, settle_s: float) -> Answers | None:
             results.append(call(value, item))
     answers = Answers(results, time.perf_counter() - started)
     told = pickle.dumps(answers)
-    if len(told) > MOST_TOLD_BYTES:
+    # What ended early because nobody waits for it must not be taken for all there is.
+    if len(told) > MOST_TOLD_BYTES or _unwanted(worker, key):
         return answers
     _tell(worker, Answer(run, key[1], told))
     return None
