@@ -1,6 +1,7 @@
 """Clusters are opened, sized, renewed and closed, and nothing of them stays."""
 
 import asyncio
+import gc
 import io
 import logging
 import os
@@ -15,6 +16,7 @@ from contextlib import contextmanager, suppress
 
 import psutil
 import pytest
+from distributed.diagnostics.plugin import SchedulerPlugin
 
 from executors.servers import HERE, alive, end, free_port, pid_of, running_scheduler, until
 from tilepipe.errors import ClusterError, RecipeError
@@ -198,6 +200,38 @@ def test_a_scheduler_that_comes_back_is_used_again(scheduler, opened):
     cluster.renew()
 
     assert cluster.client.submit(pid_of, 2).result(timeout=30)
+
+
+def talkative(dask_scheduler):
+    """To be called on a scheduler: it tells each client that comes something along with the greeting."""
+
+    class Chatter(SchedulerPlugin):
+        name = "chatter"
+
+        def add_client(self, scheduler, client):
+            # It is greeted before that, and hears both at once.
+            asyncio.get_running_loop().call_soon(scheduler.log_event, "chatter", "hello")
+
+    dask_scheduler.add_plugin(Chatter())
+
+
+# Dask forgets the socket of such a client.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.slow
+def test_a_client_that_stumbles_when_it_connects_again_is_replaced(scheduler, opened):
+    cluster = opened(scheduler.address)
+    client = cluster.client
+    client.subscribe_topic("chatter", print)
+    client.run_on_scheduler(talkative)
+    client.loop.add_callback(client.scheduler_comm.comm.abort)
+    assert until(client._handle_report_task.done)
+
+    cluster.renew()
+
+    assert client.status == "closed"
+    assert cluster.client.submit(pid_of, 3).result(timeout=30)
+    del client
+    gc.collect()
 
 
 # A client that is closed while it looks for its scheduler forgets a socket now and then.
