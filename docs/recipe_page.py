@@ -75,20 +75,6 @@ of GDAL's GTiff driver, as `{compress: zstd, predictor: 1}`; `tags` are written 
 
 Tiles are whole files: where the data ends within one, the rest is nodata.
 
-## `output` of the formats `png`, `jpeg` and `webp`
-
-| | `png` | `jpeg` | `webp` |
-|---|---|---|---|
-| `dtype` | `uint8` (default), `uint16` | `uint8` | `uint8` |
-| `bands` | 1 (default) grey, 2 grey and alpha, 3 RGB, 4 RGBA | 1 grey, 3 RGB (default) | 3 RGB (default), 4 RGBA |
-| `nodata` | to be said with 1 and 3 bands, and transparent; with `null` nothing is | none | none |
-| missing pixels | transparent | black | transparent with 4 bands, else black |
-| loss | none | always | unless `lossless: true` |
-| other keys | `zlevel`: 1 (fast) to 9 (small), 6 by default | `quality`: 1 to 100, 75 by default | `quality` too |
-
-What a format cannot hold is refused before the first tile. In an RGB of `png` a pixel is transparent where all three
-bands are nodata. With alpha, missing pixels are 0 in all bands. These files do not say where they lie; `stac.vrt` does.
-
 ## Values that differ by zoom
 
 Any value below a name in `parameters` and `inputs`, and any value in `output` that does not have to be one for the

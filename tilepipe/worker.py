@@ -110,15 +110,12 @@ class _Branch:
         if self.task.make >> bit & 1:
             return self.make(bit)
         if self.task.read >> bit & 1:
-            return self._read(tile_at(self.task.root, bit))
+            tile = tile_at(self.task.root, bit)
+            raster = self._try(lambda: self.orders.pipeline.stages[tile.zoom].output.read(tile))
+            if raster is None:
+                raise StorageError(f"tile {tile} was written before and is gone; run again to make it")
+            return raster.pixels
         return None
-
-    def _read(self, tile: Tile) -> Pixels:
-        """A tile as it is stored."""
-        raster = self._try(lambda: self.orders.pipeline.stages[tile.zoom].output.read(tile))
-        if raster is None:
-            raise StorageError(f"tile {tile} was written before and is gone; run again to make it")
-        return raster.pixels
 
     def _keep(self, tile: Tile, bit: int, pixels: Pixels | None) -> Pixels | None:
         """Write a tile that holds data; remove what is stored for one that does not."""
@@ -129,7 +126,7 @@ class _Branch:
             parts = self._try(lambda: output.write(tile, raster))
             if any(part.size for part in parts):
                 self.written[bit] = parts
-                return pixels if output.format.exact else self._read(tile)
+                return pixels
         elif self.orders.replaces:
             self._try(lambda: output.delete(tile))
         self.empty |= 1 << bit

@@ -51,9 +51,7 @@ class FormatContract:
 
     @settings(max_examples=15, deadline=None)
     @given(data=st.data())
-    def test_what_was_encoded_comes_back_bit_by_bit_where_that_is_promised(
-        self, case: FormatCase, data: st.DataObject
-    ) -> None:
+    def test_what_was_encoded_comes_back_bit_by_bit(self, case: FormatCase, data: st.DataObject) -> None:
         height, width = data.draw(st.tuples(st.integers(1, 40), st.integers(1, 40)))
         pixels = data.draw(
             arrays(case.dtype, (case.bands, height, width), elements=values_of(case), fill=values_of(case))
@@ -61,9 +59,7 @@ class FormatContract:
 
         back = case.format.decode(case.format.encode(raster_of(case, pixels)), grid_of(height, width))
 
-        if case.format.exact:
-            np.testing.assert_array_equal(back.pixels, pixels, strict=True)
-        assert (back.pixels.shape, back.pixels.dtype) == (pixels.shape, pixels.dtype)
+        np.testing.assert_array_equal(back.pixels, pixels, strict=True)
         assert back.grid == grid_of(height, width)
         np.testing.assert_equal(back.nodata, case.nodata)
 
@@ -71,18 +67,8 @@ class FormatContract:
         pixels = noise(case, height=96, width=64)[:, 7:87:2, 5:37]
 
         back = case.format.decode(case.format.encode(raster_of(case, pixels)), grid_of(40, 32))
-        copied = case.format.decode(case.format.encode(raster_of(case, pixels.copy())), grid_of(40, 32))
 
-        np.testing.assert_array_equal(back.pixels, copied.pixels, strict=True)
-        if case.format.exact:
-            np.testing.assert_array_equal(back.pixels, pixels, strict=True)
-
-    def test_a_flat_image_stays_what_it_is(self, case: FormatCase) -> None:
-        pixels = np.full((case.bands, 48, 32), 100, case.dtype)
-
-        back = case.format.decode(case.format.encode(raster_of(case, pixels)), grid_of(48, 32))
-
-        np.testing.assert_allclose(back.pixels, pixels, rtol=0, atol=0 if case.format.exact else 2)
+        np.testing.assert_array_equal(back.pixels, pixels, strict=True)
 
     def test_encoding_leaves_the_pixels_alone(self, case: FormatCase) -> None:
         pixels = noise(case)
@@ -135,9 +121,6 @@ class FormatContract:
 
         with pytest.raises(OutputError, match="shape"):
             case.format.encode(raster_of(case, more))
-
-    def test_colours_are_said_of_all_bands_or_of_none(self, case: FormatCase) -> None:
-        assert len(case.format.colors) in {0, case.bands}
 
     def test_the_extension_is_the_end_of_a_name_and_the_media_type_has_two_parts(self, case: FormatCase) -> None:
         assert case.format.extension.isalnum()

@@ -4,26 +4,14 @@ import pytest
 
 from contracts.format_contract import FormatCase, FormatContract
 from tilepipe.formats.gtiff import DTYPES, GTiff
-from tilepipe.formats.jpeg import JPEG
-from tilepipe.formats.png import PNG
 from tilepipe.formats.protocol import Format
-from tilepipe.formats.webp import WebP
 
-_formats: tuple[type[Format], ...] = (GTiff, JPEG, PNG, WebP)
+_: type[Format] = GTiff
 
 
 def _gtiff(dtype: str, *, bands: int = 1, nodata: float | None, **options: str | float | bool) -> FormatCase:
     form = GTiff(dtype=dtype, bands=bands, nodata=nodata, options=options)
     return FormatCase(format=form, dtype=dtype, bands=bands, nodata=nodata)
-
-
-def _png(dtype: str, bands: int, nodata: float | None = None) -> FormatCase:
-    form = PNG(dtype=dtype, bands=bands, nodata=nodata)
-    return FormatCase(format=form, dtype=dtype, bands=bands, nodata=nodata)
-
-
-def _opaque(form: Format) -> FormatCase:
-    return FormatCase(format=form, dtype="uint8", bands=form.bands, nodata=None)
 
 
 FORMATS = {
@@ -41,14 +29,6 @@ FORMATS = {
     "gtiff-lerc": _gtiff("int16", nodata=-1, compress="lerc_deflate"),
     "gtiff-sparse": _gtiff("float64", nodata=-1, sparse_ok=True, blockxsize=16, blockysize=16),
     "gtiff-webp": _gtiff("uint8", bands=3, nodata=None, compress="webp", webp_lossless=True),
-    **{f"png-{dtype}-{bands}": _png(dtype, bands) for dtype in ("uint8", "uint16") for bands in (1, 2, 3, 4)},
-    **{f"png-{dtype}-{bands}-0": _png(dtype, bands, 0) for dtype in ("uint8", "uint16") for bands in (1, 3)},
-    "png-255": _png("uint8", 1, 255),
-    "png-65535": _png("uint16", 3, 65535),
-    "jpeg-grey": _opaque(JPEG(bands=1)),
-    "jpeg": _opaque(JPEG(bands=3, quality=90)),
-    **{f"webp-{bands}": _opaque(WebP(bands=bands)) for bands in (3, 4)},
-    **{f"webp-{bands}-lossless": _opaque(WebP(bands=bands, lossless=True)) for bands in (3, 4)},
 }
 
 

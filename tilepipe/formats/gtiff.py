@@ -14,7 +14,6 @@ from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader, MemoryFile
 
 from tilepipe.errors import OutputError, nearest
-from tilepipe.formats.fitting import check_fit, fitted, same
 from tilepipe.geo.grid import Grid
 from tilepipe.geo.raster import Pixels, Raster
 
@@ -38,6 +37,9 @@ DTYPES = (
 
 BLOCK_PX = 256
 MAX_BANDS = 65535
+EXACT = 2**53
+"""rasterio hands nodata to GDAL as a double, so integers beyond are not kept."""
+
 REFUSED = {
     "BLOCKSIZE": "belongs to the COG driver; say BLOCKXSIZE and BLOCKYSIZE",
     "COLOR_TABLE_MULTIPLIER": "needs a colour table, which tiles do not carry",
@@ -109,18 +111,13 @@ class GTiff:
 
     extension = "tif"
     media_type = "image/tiff; application=geotiff"
-    exact = True
-
-    @property
-    def colors(self) -> tuple[str, ...]:
-        return ("Red", "Green", "Blue", "Alpha") if self.bands == 4 and self.dtype == "uint8" else ()
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
             raise ValueError(f"dtype {self.dtype!r} cannot be stored; {nearest(str(self.dtype), DTYPES)}")
         if not 1 <= self.bands <= MAX_BANDS:
             raise ValueError(f"bands is {self.bands}; a file has 1 to {MAX_BANDS}")
-        object.__setattr__(self, "nodata", fitted(self.nodata, np.dtype(self.dtype)))
+        object.__setattr__(self, "nodata", _fitting(self.nodata, np.dtype(self.dtype)))
         creation = _creation(self.options, np.dtype(self.dtype))
         profile = {"driver": "GTiff", "dtype": self.dtype, "count": self.bands, "nodata": self.nodata, **creation}
         object.__setattr__(self, "_profile", profile)
@@ -129,7 +126,7 @@ class GTiff:
             _try(self)
 
     def encode(self, raster: Raster) -> bytes:
-        check_fit(raster, bands=self.bands, dtype=self.dtype, nodata=self.nodata)
+        self._check(raster)
         grid = raster.grid
         profile = {
             "height": grid.height,
@@ -163,6 +160,15 @@ class GTiff:
             raise OutputError(f"not a whole GeoTIFF of {len(payload)} bytes: {_reason(error)}") from error
         return Raster(pixels=pixels, grid=grid, nodata=self.nodata)
 
+    def _check(self, raster: Raster) -> None:
+        shape = (self.bands, raster.grid.height, raster.grid.width)
+        if raster.pixels.shape != shape:
+            raise OutputError(f"pixels of shape {shape} are to be written, not of {raster.pixels.shape}")
+        if raster.pixels.dtype != np.dtype(self.dtype):
+            raise OutputError(f"{self.dtype} is to be written, not {raster.pixels.dtype.str}; convert the pixels first")
+        if not _equal(raster.nodata, self.nodata):
+            raise OutputError(f"nodata is {self.nodata}, but the pixels have {raster.nodata}")
+
     def _compare(self, dataset: DatasetReader, grid: Grid) -> None:
         found = (dataset.count, *dataset.shape)
         wanted = (self.bands, *grid.shape)
@@ -170,15 +176,38 @@ class GTiff:
             raise OutputError(f"the GeoTIFF has the shape {found}, not {wanted}")
         if set(dataset.dtypes) != {self.dtype}:
             raise OutputError(f"the GeoTIFF has {', '.join(sorted(set(dataset.dtypes)))} pixels, not {self.dtype}")
-        if not same(dataset.nodata, self.nodata):
+        if not _equal(dataset.nodata, self.nodata):
             raise OutputError(f"the GeoTIFF's nodata is {dataset.nodata}, not {self.nodata}")
         if not dataset.transform.almost_equals(grid.transform, precision=grid.resolution * 1e-3):
             raise OutputError(f"the GeoTIFF lies at {dataset.transform.to_gdal()}, not at {grid.transform.to_gdal()}")
 
 
+def _equal(one: float | None, other: float | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return one == other or (math.isnan(one) and math.isnan(other))
+
+
 def _block(pixels: int) -> int:
     """Side of the blocks for *pixels* in a row; TIFF wants multiples of 16."""
     return min(BLOCK_PX, -(-pixels // 16) * 16)
+
+
+def _fitting(nodata: float | None, dtype: np.dtype[Any]) -> float | None:
+    """*nodata* as *dtype* holds it."""
+    if nodata is None:
+        return None
+    number = float(nodata)
+    if dtype.kind in "iu":
+        low, high = max(int(np.iinfo(dtype).min), -EXACT), min(int(np.iinfo(dtype).max), EXACT)
+        if low <= number <= high and number.is_integer():
+            return int(nodata)
+        found = "is not said" if math.isnan(number) else f"{nodata} does not fit"
+        raise ValueError(f"nodata {found}; for {dtype}: a whole number from {low} to {high}, or null where all counts")
+    info = np.finfo(dtype)
+    if math.isfinite(number) and abs(number) > float(info.max):
+        raise ValueError(f"nodata {nodata} does not fit; for {dtype}: from {info.min} to {info.max}, or nan, inf, -inf")
+    return float(info.dtype.type(number))
 
 
 def _creation(options: Mapping[str, str | int | float | bool], dtype: np.dtype[Any]) -> dict[str, str]:

@@ -20,19 +20,6 @@ class Format(Protocol):
     """As STAC and HTTP have it."""
 
     @property
-    def exact(self) -> bool:
-        """Whether decoding gives back what was encoded, bit by bit.
-
-        Where it does not, overviews are made of what the files hold, so that they do not depend on who made which tile.
-        """
-        ...
-
-    @property
-    def colors(self) -> tuple[str, ...]:
-        """What each band shows, as GDAL names it (`Red`, `Gray`, `Alpha`); nothing where no band is transparency."""
-        ...
-
-    @property
     def dtype(self) -> str:
         """NumPy's name of the type of each pixel."""
         ...

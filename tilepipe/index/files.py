@@ -8,7 +8,6 @@ import numpy as np
 from tilepipe.geo.pyramid import Pyramid, Tile
 from tilepipe.geo.raster import Raster
 from tilepipe.index.extent import Limits
-from tilepipe.index.rows import row_twin
 from tilepipe.index.stac import TileSet, prototype, stac_item
 from tilepipe.index.vrt import vrt_twin
 from tilepipe.outputs.tile_directory import TileDirectory
@@ -18,12 +17,6 @@ __all__ = ["ITEM", "TWIN", "write_index"]
 
 ITEM = "stac.json"
 TWIN = "stac.vrt"
-
-READ_BY_ALL = {"image/tiff", "image/png", "image/jpeg"}
-"""Tiles that GDAL's STAC driver opens since there is one.
-
-Of others (WebP, before 3.12) it shows nothing at all, and where one of RGBA has no alpha since it is opaque, an error.
-"""
 
 
 def write_index(
@@ -63,7 +56,7 @@ def write_index(
         bands=form.bands,
         nodata=form.nodata,
         created=created,
-        colors=form.colors,
+        colors=("Red", "Green", "Blue", "Alpha") if form.bands == 4 and form.dtype == "uint8" else (),
     )
     first = prototype(tile_set)
     for old in fillers:
@@ -78,29 +71,9 @@ def write_index(
     if storage.get(output.key(first)) is None:
         storage.put(output.key(first), _blank(output, pyramid, first))
         filler = first
-    if form.media_type.partition(";")[0] in READ_BY_ALL:
-        storage.put(TWIN, vrt_twin(tile_set).encode())
-    else:
-        _write_rows(storage, tile_set)
+    storage.put(TWIN, vrt_twin(tile_set).encode())
     storage.put(ITEM, stac_item(tile_set).encode())
     return filler
-
-
-def _write_rows(storage: Storage, tile_set: TileSet) -> None:
-    """Write a VRT twin that names each tile, and the files it consists of; remove those of rows that are empty now."""
-
-    def stored(zoom: int, row: int) -> list[int]:
-        names = (entry.key.rpartition("/")[2].partition(".") for entry in storage.list(f"{zoom}/{row}"))
-        return sorted(int(col) for col, _, extension in names if extension == tile_set.extension)
-
-    made = set()
-    for key, text in row_twin(tile_set, stored):
-        storage.put(key, text.encode())
-        made.add(key)
-    for zoom in tile_set.limits:
-        for entry in list(storage.list(str(zoom))):
-            if entry.key.endswith(".vrt") and entry.key not in made:
-                storage.delete(entry.key)
 
 
 def _blank(output: TileDirectory, pyramid: Pyramid, place: Tile) -> bytes:

@@ -7,11 +7,10 @@ band names. A file that wraps the item with that option spares every reader from
 import math
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from tilepipe.geo.grid import Grid
 from tilepipe.index.extent import raster_grid
 from tilepipe.index.stac import TileSet, listed
 
-__all__ = ["GDAL_TYPES", "band_element", "raster_element", "text_of", "vrt_twin"]
+__all__ = ["vrt_twin"]
 
 GDAL_TYPES = {
     "uint8": "Byte",
@@ -31,36 +30,20 @@ def vrt_twin(tile_set: TileSet) -> str:
         OutputError: no tile holds data.
     """
     grid = raster_grid(tile_set.pyramid, listed(tile_set)[-1])
-    root = raster_element(grid)
-    for band in range(tile_set.bands):
-        source = SubElement(band_element(root, tile_set, band), "SimpleSource")
-        SubElement(source, "SourceFilename", relativeToVRT="1").text = "stac.json"
-        options = SubElement(source, "OpenOptions")
-        SubElement(options, "OOI", key="SKIP_MISSING_METATILE").text = "YES"
-        SubElement(source, "SourceBand").text = str(band + 1)
-        # Without them GDAL's levels of a virtual raster show nothing, and gdalwarp reads from those.
-        for name in ("SrcRect", "DstRect"):
-            SubElement(source, name, xOff="0", yOff="0", xSize=str(grid.width), ySize=str(grid.height))
-    return text_of(root)
-
-
-def text_of(root: Element) -> str:
-    """The text of a file."""
-    indent(root, " ")
-    return tostring(root, encoding="unicode") + "\n"
-
-
-def raster_element(grid: Grid) -> Element:
-    """A virtual raster without bands that lies as *grid* does."""
     root = Element("VRTDataset", rasterXSize=str(grid.width), rasterYSize=str(grid.height))
     SubElement(root, "SRS").text = "EPSG:4326" if grid.crs == "OGC:CRS84" else grid.crs
     places = (grid.left, grid.resolution, 0.0, grid.top, 0.0, -grid.resolution)
     SubElement(root, "GeoTransform").text = ", ".join(map(repr, places))
-    return root
+    for band in range(tile_set.bands):
+        _add_band(root, tile_set, band)
+        # Without them GDAL's levels of a virtual raster show nothing, and gdalwarp reads from those.
+        for name in ("SrcRect", "DstRect"):
+            SubElement(root[-1][-1], name, xOff="0", yOff="0", xSize=str(grid.width), ySize=str(grid.height))
+    indent(root, " ")
+    return tostring(root, encoding="unicode") + "\n"
 
 
-def band_element(root: Element, tile_set: TileSet, band: int) -> Element:
-    """One more band of a virtual raster, without sources; *band* counts from 0."""
+def _add_band(root: Element, tile_set: TileSet, band: int) -> None:
     element = SubElement(root, "VRTRasterBand", dataType=GDAL_TYPES[tile_set.dtype], band=str(band + 1))
     if tile_set.band_names:
         SubElement(element, "Description").text = tile_set.band_names[band]
@@ -70,7 +53,11 @@ def band_element(root: Element, tile_set: TileSet, band: int) -> Element:
         SubElement(element, "ColorInterp").text = tile_set.colors[band] if tile_set.colors else "Palette"
     if tile_set.palette is not None:
         _add_palette(element, tile_set)
-    return element
+    source = SubElement(element, "SimpleSource")
+    SubElement(source, "SourceFilename", relativeToVRT="1").text = "stac.json"
+    options = SubElement(source, "OpenOptions")
+    SubElement(options, "OOI", key="SKIP_MISSING_METATILE").text = "YES"
+    SubElement(source, "SourceBand").text = str(band + 1)
 
 
 def _add_palette(element: Element, tile_set: TileSet) -> None:

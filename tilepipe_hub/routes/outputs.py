@@ -36,9 +36,6 @@ MOST_KEPT = 2000
 
 TYPES = {
     ".tif": "image/tiff; application=geotiff",
-    ".png": "image/png",
-    ".jpg": "image/jpeg",
-    ".webp": "image/webp",
     ".json": "application/json",
     ".geojson": "application/geo+json",
     ".vrt": "application/xml",

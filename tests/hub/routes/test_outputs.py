@@ -32,21 +32,6 @@ def test_a_file_comes_whole_with_its_tag_and_type(hub, job):
     assert answer.json()["type"] == "Feature"
 
 
-@pytest.mark.parametrize("kind", ["png", "webp"])
-def test_a_tile_that_is_an_image_comes_as_one(hub, dem, kind):
-    output = {"format": kind, "dtype": "uint8", "bands": 3, "nodata": 0 if kind == "png" else None}
-    job = hub.submit({"raster": {"href": dem}, "bands": [1, 1, 1], "scale_ratio": 0.1, "output": output}, "convert")
-    info = hub.ended(job)
-    assert info["status"] == "successful", info
-    base = hub.folder / "outputs" / job.rpartition("/")[2]
-    tile = next(base.rglob(f"*.{kind}"))
-
-    answer = hub.client.get(f"{job}/output/{tile.relative_to(base)}")
-
-    assert answer.headers["content-type"] == f"image/{kind}"
-    assert answer.content == tile.read_bytes()
-
-
 @pytest.mark.parametrize(
     ("wanted", "start", "end"), [("bytes=0-9", 0, 10), ("bytes=5-", 5, None), ("bytes=-4", -4, None)]
 )
