@@ -5,8 +5,11 @@ from collections import deque
 
 __all__ = ["Quiet"]
 
-TALKERS = ("distributed", "distributed.client", "distributed.scheduler", "bokeh", "tornado", "tornado.application")
-"""The loggers that Dask gives channels of their own."""
+TALKERS = (
+    *("distributed", "distributed.client", "distributed.scheduler", "bokeh", "tornado", "tornado.application"),
+    "asyncio",
+)
+"""The loggers that Dask gives channels of their own, and that of its loops: forwarded ports break as a pod goes."""
 
 
 class Quiet(logging.Handler):
